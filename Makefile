@@ -1,0 +1,44 @@
+# Two commands set everything up and do something with it: `make demo` and `make test`.
+# Everything goes into .venv; PYTHON names the Python that makes it (3.11 or newer).
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+SECONDS ?=
+PORT ?= 8090
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+.PHONY: demo
+demo: .venv/.ready ## A simulated plant, watched; SECONDS=90 ends it by itself, PORT=8090 is the page's
+	$(BIN)/linewatch demo --port $(PORT) $(if $(SECONDS),--seconds $(SECONDS))
+
+.PHONY: test
+test: .venv/.ready-dev ## The whole suite: linters, types, floors, tests
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+.PHONY: quick
+quick: .venv/.ready-dev ## The tests that take less than five seconds each
+	$(BIN)/python -m pytest -m "not slow"
+
+.PHONY: picture
+picture: .venv/.ready-dev ## The README's picture, from a running demo on PORT
+	$(BIN)/python scripts/page_picture.py http://127.0.0.1:$(PORT)/ docs/images/page.png
+
+.PHONY: clean
+clean: ## Remove the environment and what the demo made
+	rm -rf .venv demo-work
+
+.venv/.ready: pyproject.toml constraints.txt scripts/set_up.sh
+	sh scripts/set_up.sh $(PYTHON) embedded
+	touch $@
+
+.venv/.ready-dev: pyproject.toml constraints.txt scripts/set_up.sh
+	sh scripts/set_up.sh $(PYTHON) dev
+	touch $@ .venv/.ready

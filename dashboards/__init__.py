@@ -1,0 +1,1 @@
+"""Grafana: the dashboards, the alert rules, and the client that publishes annotations."""

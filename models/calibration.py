@@ -1,0 +1,114 @@
+"""What scores look like on normal pictures that the model was not trained on, and where to draw
+the line.
+
+The threshold. Held-out normal pictures are few (20 to 200) and near copies of each other, and a
+line drifts: a part is put back slightly displaced, a lamp warms up. By how much that raises the
+score the held-out pictures do not tell, and it differs between models by a factor of ten (the
+longer the training, the tighter they sit and the further a drift leaps). Any quantile or spread
+of their scores, in logarithms or not, was tried and does not follow. So the model is asked
+itself: the same pictures are moved by a step in eight directions, and such pictures must still
+count as normal:
+
+    threshold = max( SEEN_MARGIN * highest held-out score,
+                     MOVED_MARGIN * highest score of held-out pictures moved )
+
+The highest and not a quantile: the pictures are vouched for as normal, each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.preprocess import Picture
+
+Scores = npt.NDArray[np.float64]
+QUANTILES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0)
+SEEN_MARGIN = 1.5
+MOVED_MARGIN = 1.2
+MOVED_SHARE = 1 / 64  # of the picture's side
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """count: held-out pictures. low, high: least and greatest score. quantiles: (share, score)
+    pairs, both rising. threshold: a raw score above which a picture is called anomalous."""
+
+    count: int
+    low: float
+    high: float
+    quantiles: tuple[tuple[float, float], ...]
+    threshold: float
+
+    @classmethod
+    def from_scores(cls, scores: Scores, moved: Scores | None = None) -> Calibration:
+        """From raw scores [N] of held-out normal pictures, N >= 1, and [M] of moved ones."""
+        scores = _checked(scores)
+        if scores.size == 0:
+            raise ValueError("calibration needs the score of at least one held-out picture")
+        high = float(scores.max())
+        threshold = SEEN_MARGIN * high
+        if moved is not None and moved.size:
+            threshold = max(threshold, MOVED_MARGIN * float(_checked(moved).max()))
+        values = np.quantile(scores, QUANTILES)
+        return cls(
+            count=int(scores.size),
+            low=float(scores.min()),
+            high=high,
+            quantiles=tuple((q, float(v)) for q, v in zip(QUANTILES, values, strict=True)),
+            threshold=threshold,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Calibration:
+        """The inverse of to_dict, also after a way through JSON. ValueError where it is none."""
+        names = {"count", "low", "high", "quantiles", "threshold"}
+        if set(values) != names:
+            raise ValueError(f"calibration has {sorted(values)}, expected {sorted(names)}")
+        try:
+            made = cls(
+                count=int(values["count"]),
+                low=float(values["low"]),
+                high=float(values["high"]),
+                quantiles=tuple((float(q), float(v)) for q, v in values["quantiles"]),
+                threshold=float(values["threshold"]),
+            )
+        except TypeError as error:
+            raise ValueError(f"calibration holds something that is no number: {error}") from error
+        numbers = [made.low, made.high, made.threshold, *(v for _, v in made.quantiles)]
+        if made.count < 1 or not np.isfinite(numbers).all() or not made.low <= made.high:
+            raise ValueError(f"calibration makes no sense: {values}")
+        return made
+
+
+def moves_px(size: int, shift_px: float = 0.0) -> int:
+    """How far to move pictures of this size: further than the training's own shifts taught."""
+    return max(1, round(size * MOVED_SHARE)) + round(shift_px)
+
+
+def moved(pictures: Picture, by_px: int) -> Iterator[Picture]:
+    """uint8 [N, S, S, C] -> eight of the same shape, moved by so many pixels up, down, left,
+    right and aslant; what is uncovered at the edge repeats it."""
+    side = pictures.shape[1]
+    padded = np.pad(pictures, ((0, 0), (by_px, by_px), (by_px, by_px), (0, 0)), mode="edge")
+    for down in (0, by_px, 2 * by_px):
+        for right in (0, by_px, 2 * by_px):
+            if (down, right) != (by_px, by_px):
+                yield padded[:, down : down + side, right : right + side]
+
+
+def _checked(scores: Scores) -> Scores:
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.ndim != 1:
+        raise ValueError(f"calibration needs a row of scores, got shape {list(scores.shape)}")
+    bad = int(np.count_nonzero(~np.isfinite(scores) | (scores < 0)))
+    if bad:
+        raise ValueError(f"{bad} of {scores.size} held-out scores are negative or no numbers")
+    return scores

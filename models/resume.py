@@ -1,0 +1,160 @@
+"""The state of an unfinished training, beside its checkpoint as `<out>.resume`; no pickle."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.average import Average
+from models.preprocess import Picture
+from models.step import Step
+from models.tensorfile import CheckpointError, read, write
+
+RESUME_VERSION = 1
+Weights = dict[str, dict[str, Tensor]]
+
+
+@dataclass
+class Best:
+    """The best weights so far, by held-out loss, and the step they are from."""
+
+    loss: float = float("inf")
+    step: int = 0
+    weights: Weights = field(default_factory=dict)
+
+    def take(self, step: Step, average: Average, number: int, loss: float) -> None:
+        self.loss, self.step = loss, number
+        self.weights = {
+            "generator": _copy(average.generator.state_dict()),
+            "discriminator": _copy(step.discriminator.state_dict()),
+        }
+
+    def give(self, step: Step) -> None:
+        step.generator.load_state_dict(self.weights["generator"])
+        step.discriminator.load_state_dict(self.weights["discriminator"])
+
+
+@dataclass
+class Progressed:
+    """Where a training stands. order: the rest of the running epoch, indices into the training
+    pictures. history: as TrainResult.history, plain dictionaries."""
+
+    step: int = 0
+    elapsed_s: float = 0.0
+    best: Best = field(default_factory=Best)
+    order: list[int] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def resume_path(out: Path) -> Path:
+    return out.with_name(out.name + ".resume")
+
+
+def identity(pictures: Picture, settings: dict[str, Any]) -> dict[str, Any]:
+    """What must be the same for a training to go on: the pictures and what shapes the run. The
+    budget is not part of it: a run may be resumed in order to train longer."""
+    digest = hashlib.sha256(repr(pictures.shape).encode() + pictures.tobytes()).hexdigest()
+    return {"pictures": digest, **settings}
+
+
+def save_state(
+    path: Path, same: dict[str, Any], step: Step, average: Average, at: Progressed
+) -> None:
+    """CheckpointError where the file cannot be written."""
+    tensors: dict[str, Tensor] = {"rng": torch.get_rng_state()}
+    tensors["order"] = torch.tensor(at.order, dtype=torch.int64)
+    for name, network, optimiser in _parts(step):
+        tensors |= {f"{name}.{key}": t for key, t in network.state_dict().items()}
+        for index, values in optimiser.state_dict()["state"].items():
+            tensors |= {f"adam.{name}.{index}.{key}": t for key, t in values.items()}
+    if average.updates:
+        tensors |= {f"average.{key}": t for key, t in average.generator.state_dict().items()}
+    for name, weights in at.best.weights.items():
+        tensors |= {f"best.{name}.{key}": t for key, t in weights.items()}
+    metadata = {
+        "format": "linewatch-resume",
+        "format_version": RESUME_VERSION,
+        "same": same,
+        "step": at.step,
+        "elapsed_s": at.elapsed_s,
+        "resets": step.resets,
+        "averaged": average.updates,
+        "best_loss": at.best.loss if at.best.weights else None,
+        "best_step": at.best.step,
+        "history": at.history,
+    }
+    write(path, tensors, metadata)
+
+
+def load_state(path: Path, same: dict[str, Any], step: Step, average: Average) -> Progressed:
+    """Put networks, optimisers and random numbers back. CheckpointError where the file is
+    missing, is none, or belongs to other pictures or settings: it names which."""
+    tensors, metadata = read(path)
+    if (metadata.get("format"), metadata.get("format_version")) != (
+        "linewatch-resume",
+        RESUME_VERSION,
+    ):
+        raise CheckpointError(
+            f"{path}: is no resume state of this version of linewatch: delete it and train anew"
+        )
+    before = metadata.get("same", {})
+    differs = sorted(key for key in same.keys() | before.keys() if same.get(key) != before.get(key))
+    if differs:
+        told = ", ".join(
+            key if key == "pictures" else f"{key} (was {before.get(key)}, now {same.get(key)})"
+            for key in differs
+        )
+        raise CheckpointError(
+            f"{path}: belongs to another training, which differs in {told}: train with the same, "
+            "or without --resume"
+        )
+    try:
+        for name, network, optimiser in _parts(step):
+            network.load_state_dict(_under(tensors, f"{name}."))
+            state = optimiser.state_dict()
+            moments: dict[int, dict[str, Tensor]] = {}
+            for key, tensor in _under(tensors, f"adam.{name}.").items():
+                index, moment = key.split(".")
+                moments.setdefault(int(index), {})[moment] = tensor
+            optimiser.load_state_dict({**state, "state": moments})
+        torch.set_rng_state(tensors["rng"])
+        step.resets = int(metadata["resets"])
+        average.updates = int(metadata["averaged"])
+        if average.updates:
+            average.generator.load_state_dict(_under(tensors, "average."))
+        best = Best()
+        if metadata["best_loss"] is not None:
+            best = Best(
+                float(metadata["best_loss"]),
+                int(metadata["best_step"]),
+                {name: _under(tensors, f"best.{name}.") for name in ("generator", "discriminator")},
+            )
+        return Progressed(
+            int(metadata["step"]),
+            float(metadata["elapsed_s"]),
+            best,
+            tensors["order"].tolist(),
+            metadata["history"],
+        )
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: is damaged ({error}): delete it and train anew") from error
+
+
+def _parts(step: Step) -> list[tuple[str, torch.nn.Module, torch.optim.Optimizer]]:
+    return [
+        ("generator", step.generator, step.optimiser_g),
+        ("discriminator", step.discriminator, step.optimiser_d),
+    ]
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+
+
+def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}

@@ -1,0 +1,134 @@
+"""What a training is told, and what it tells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.augment import Augment
+from models.calibration import Calibration
+from models.ganomaly import Architecture
+from models.losses import NORMS, Norm, Weights
+from models.precision import PRECISIONS, Precision
+from models.step import StepLosses
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The defaults are the paper's, but for the budget: time, from which the number of epochs
+    follows. The paper's 15 epochs are far too few on the some hundred pictures of one camera.
+
+    lr, betas: of both Adam optimisers. average: decay of the moving average of the generator's
+    weights, 0 for none; 0.99 serves a line better (see average.py). held_out: share of the
+    pictures kept for choosing the best weights and for calibration. max_steps, minutes: whichever
+    comes first ends the training; at least one is needed. evaluate_every: steps between two looks
+    at the held-out pictures.
+    """
+
+    architecture: Architecture = field(default_factory=Architecture)
+    batch: int = 64
+    lr: float = 2e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    weights: Weights = field(default_factory=Weights)
+    norm: Norm = "squared"
+    augment: Augment = field(default_factory=Augment)
+    average: float = 0.0
+    held_out: float = 0.2
+    seed: int = 0
+    max_steps: int | None = None
+    minutes: float | None = 2.0
+    evaluate_every: int = 20
+    device: str = "auto"
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: choose 1 or more")
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"lr is {self.lr}: choose a number above 0")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas are {self.betas}: choose two numbers in [0, 1)")
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"held_out is {self.held_out}: choose a share between 0 and 1")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average is {self.average}: choose 0 (none) or a decay below 1")
+        if self.norm not in NORMS:
+            raise ValueError(f"norm is {self.norm!r}: choose one of {', '.join(NORMS)}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"precision is {self.precision!r}: choose one of {', '.join(PRECISIONS)}"
+            )
+        if self.max_steps is None and self.minutes is None:
+            raise ValueError("neither max_steps nor minutes is given: one must end the training")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise ValueError(f"max_steps is {self.max_steps}: choose 1 or more")
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise ValueError(f"minutes is {self.minutes}: choose a number above 0")
+
+    def shaping(self) -> dict[str, Any]:
+        """All that shapes the result but the budget and the machine, as JSON would hold it."""
+        return {
+            "architecture": self.architecture.to_dict(),
+            "batch": self.batch,
+            "lr": self.lr,
+            "betas": list(self.betas),
+            "weights": list(self.weights),
+            "norm": self.norm,
+            "augment": asdict(self.augment),
+            "average": self.average,
+            "held_out": self.held_out,
+            "seed": self.seed,
+        }
+
+
+def for_line(size: int = 64, channels: int = 3, minutes: float = 2.0, seed: int = 0) -> TrainConfig:
+    """What serves one fixed camera best on two CPU cores: the paper's networks and losses, half
+    as wide, small batches for more steps, averaged weights."""
+    return TrainConfig(
+        architecture=Architecture(size=size, channels=channels, ngf=32),
+        batch=16,
+        average=0.99,
+        minutes=minutes,
+        seed=seed,
+    )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """After every step. steps: how many there will be, an estimate where time is the budget.
+    held_out_loss: the newest, None before the first. best: whether it is the best so far."""
+
+    step: int
+    steps: int
+    losses: StepLosses
+    held_out_loss: float | None
+    best: bool
+    elapsed_s: float
+    remaining_s: float
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """stopped: "budget", "asked" (should_stop or Ctrl-C), or why the training went wrong; the
+    checkpoint at `out` holds the best weights in each case. history: at each look at the held-out
+    pictures the mean losses since the last one: step, adv, con, enc, generator, discriminator,
+    held_out. held_out: which of the pictures were held out [N]; scores: theirs, raw."""
+
+    out: Path
+    steps: int
+    best_step: int
+    held_out_loss: float
+    stopped: str
+    elapsed_s: float
+    discriminator_resets: int
+    history: tuple[Mapping[str, float], ...]
+    calibration: Calibration
+    held_out: npt.NDArray[np.bool_]
+    scores: npt.NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""From episodes to people: evidence, outbox, dispatchers and channels."""

@@ -1,0 +1,1 @@
+"""Where alerts are delivered, one file a channel."""

@@ -1,0 +1,115 @@
+"""From episodes to the outbox: evidence first, then state and event in one step, and nothing forgotten meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import redis
+import structlog
+from numpy.typing import NDArray
+
+from monitor.alerting.alert import EVENT_TYPES, Alert, Event, alert_of
+from monitor.alerting.evidence import EvidenceStore
+from monitor.alerting.outbox import Outbox
+from monitor.judging.episodes import Change, Transition
+
+log = structlog.get_logger(__name__)
+
+Heat = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""uint8 [S, S, C] to float32 [S, S]: where the network cannot reconstruct."""
+
+RETRY_AFTER_S = 1.0
+
+
+class Reporter:
+    """Writes what episodes did into the outbox. Belongs to one thread.
+
+    While Redis is away, events wait here in order, and `waiting` tells the pipeline to finish no frame: Kafka then
+    redelivers the frames after a crash, and the alert with them.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        evidence: EvidenceStore,
+        heat: Heat,
+        *,
+        model: str,
+        base_url: str,
+        keep_s: float,
+        written: Callable[[Event], None],
+    ) -> None:
+        """`written` is called for each event when it is in the outbox; `keep_s` is how long alerts are kept."""
+        self._outbox = outbox
+        self._evidence = evidence
+        self._heat = heat
+        self._model = model
+        self._base_url = base_url.rstrip("/")
+        self._keep_s = keep_s
+        self._written = written
+        self._due: deque[Event] = deque()
+        self._next_try_s = 0.0
+        self.evidence_trouble: str | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Events that are not in the outbox yet."""
+        return len(self._due)
+
+    def report(self, transitions: Sequence[Transition]) -> None:
+        """Note what changed, and write it as soon as Redis takes it."""
+        for transition in transitions:
+            episode = transition.episode
+            if transition.trigger is not None:
+                self._keep_evidence(transition)
+            has_picture = self._evidence.find(episode.alert_id, "evidence") is not None
+            url = f"{self._base_url}/api/alerts/{episode.alert_id}/evidence.jpg" if has_picture else None
+            alert = alert_of(episode, self._model, url)
+            self._due.append(Event(EVENT_TYPES[transition.change], _time_of(transition), alert))
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what waits. Keeps it, and says so, where Redis is away."""
+        if not self._due or time.monotonic() < self._next_try_s:
+            return
+        try:
+            while self._due:
+                self._outbox.write(self._due[0], self._keep_s)
+                event = self._due.popleft()
+                log.info(
+                    "alert",
+                    type=event.kind,
+                    camera=event.alert.camera,
+                    alert_id=event.alert.alert_id,
+                    severity=event.alert.severity.value,
+                    peak_score=round(event.alert.peak_score, 6),
+                )
+                self._written(event)
+        except redis.RedisError as error:
+            self._next_try_s = time.monotonic() + RETRY_AFTER_S
+            log.warning("outbox_unavailable", waiting=len(self._due), error=type(error).__name__)
+
+    def open_alerts(self) -> list[Alert]:
+        """The alerts that an earlier process left firing. Raises redis.RedisError."""
+        return self._outbox.firing()
+
+    def _keep_evidence(self, transition: Transition) -> None:
+        assert transition.trigger is not None
+        try:
+            heat = self._heat(transition.trigger.picture)
+            self._evidence.save(transition.episode.alert_id, transition.trigger.frame, heat)
+            self.evidence_trouble = None
+        except (OSError, ValueError, RuntimeError) as error:
+            # An alert without its picture is better than none.
+            self.evidence_trouble = f"evidence cannot be written: {error}"
+            log.error("evidence_failed", alert_id=transition.episode.alert_id, error=str(error))
+
+
+def _time_of(transition: Transition) -> int:
+    episode = transition.episode
+    if transition.change is Change.RESOLVED and episode.ended_at_ns is not None:
+        return episode.ended_at_ns
+    return episode.started_at_ns

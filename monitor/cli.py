@@ -1,0 +1,56 @@
+"""The command line: `linewatch`. Data on standard output, logs on standard error.
+
+Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from monitor import logs
+from monitor.commands import dashboards, demo, evaluate, run, simulate, train
+
+app = typer.Typer(
+    name="linewatch",
+    help="Watches the cameras of production lines, and says, with the picture, when something is not as it should be.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"linewatch {version('linewatch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    log_format: Annotated[str, typer.Option(help="text for people, json for machines.")] = "text",
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    if log_format not in ("text", "json"):
+        raise typer.BadParameter(f"{log_format}: expected text or json", param_hint="--log-format")
+    if log_level.lower() not in ("debug", "info", "warning", "error"):
+        raise typer.BadParameter(f"{log_level}: expected debug, info, warning or error", param_hint="--log-level")
+    logs.set_up("json" if log_format == "json" else "text", log_level)
+
+
+app.command("train", epilog=train.EXAMPLE)(train.train)
+app.command("evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
+app.command("run", epilog=run.EXAMPLE)(run.run)
+app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
+app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
+app.add_typer(dashboards.app, name="dashboards")
+
+
+if __name__ == "__main__":
+    app()

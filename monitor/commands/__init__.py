@@ -1,0 +1,1 @@
+"""The commands of `linewatch`, one file each; monitor.cli strings them together."""

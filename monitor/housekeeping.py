@@ -1,0 +1,117 @@
+"""What has to be looked at now and then: Redis, cameras that fell silent, the outbox, old evidence."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+import structlog
+
+from monitor.alerting.dispatch import Dispatcher
+from monitor.alerting.evidence import EvidenceStore
+from monitor.alerting.outbox import Outbox
+from monitor.judging.episodes import Episodes
+from monitor.serving.board import Board
+from monitor.serving.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+EVERY_S = 1.0
+SWEEP_EVERY_S = 600.0
+
+
+class Housekeeping:
+    """A thread that looks round every second."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        address: str,
+        outbox: Outbox,
+        episodes: Episodes,
+        evidence: EvidenceStore,
+        dispatchers: Sequence[Dispatcher],
+        board: Board,
+        metrics: Metrics,
+        keep_days: float,
+    ) -> None:
+        """`address` is where Redis is, without secrets."""
+        self._client: Any = client
+        self._address = address
+        self._outbox = outbox
+        self._episodes = episodes
+        self._evidence = evidence
+        self._dispatchers = dispatchers
+        self._board = board
+        self._metrics = metrics
+        self._keep_s = keep_days * 86_400
+        self._stop = threading.Event()
+        self._redis_answers: bool | None = None
+        self._held_back: dict[str, int] = {}
+        self._next_sweep_s = 0.0
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+
+    def start(self) -> None:
+        """Look round once, so that the first answer of /readyz is true, and then on and on."""
+        self._look_round()
+        self._adopt()
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        while not self._stop.wait(EVERY_S):
+            try:
+                self._look_round()
+            except Exception:
+                log.exception("housekeeping_failed")
+
+    def _look_round(self) -> None:
+        self._check_redis()
+        for camera, up in self._board.read_all(lambda s: (s.camera, s.up)):
+            self._metrics.camera_up.labels(camera).set(1 if up else 0)
+        for camera, count in list(self._episodes.held_back.items()):
+            self._metrics.held_back.labels(camera).inc(count - self._held_back.get(camera, 0))
+            self._held_back[camera] = count
+        if time.monotonic() >= self._next_sweep_s:
+            self._next_sweep_s = time.monotonic() + SWEEP_EVERY_S
+            gone = self._evidence.sweep(time.time())
+            if gone:
+                log.info("evidence_swept", pictures=gone)
+
+    def _check_redis(self) -> None:
+        try:
+            self._client.ping()
+            self._metrics.outbox_depth.set(max((d.depth() for d in self._dispatchers), default=0))
+            answers = True
+        except redis.ResponseError:
+            answers = True  # the stream does not exist before its first event
+        except redis.RedisError as error:
+            answers = False
+            if self._redis_answers is not False:
+                log.warning(
+                    "redis_unreachable",
+                    address=self._address,
+                    error=type(error).__name__,
+                    remedy="check that Redis runs there and redis.url; tried again every second",
+                )
+        if answers and self._redis_answers is False:
+            log.info("redis_answers", address=self._address)
+            self._adopt()
+        self._redis_answers = answers
+        self._board.trouble("redis", None if answers else f"Redis at {self._address} does not answer; retrying")
+
+    def _adopt(self) -> None:
+        """Episodes that were firing when an earlier process ended go on, so that their end is told."""
+        try:
+            self._episodes.adopt(
+                alert.episode() for alert in self._outbox.firing() if self._episodes.active(alert.camera) is None
+            )
+            self._outbox.forget_before(round((time.time() - self._keep_s) * 1000))
+        except redis.RedisError as error:
+            log.info("episodes_not_adopted", error=type(error).__name__)

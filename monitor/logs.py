@@ -1,0 +1,56 @@
+"""Logs: structured, on standard error, as text for people or JSON for machines."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Literal
+
+import cv2
+import structlog
+
+LogFormat = Literal["text", "json"]
+
+
+def set_up(log_format: LogFormat = "text", level: str = "info") -> None:
+    """Send our logs, and the libraries' warnings, to standard error in one format.
+
+    OpenCV's own messages are silenced: they go to standard error past every format, and may hold the address of a
+    camera with its password. What they would tell is told by our sources.
+    """
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=log_format == "json"),
+    ]
+    last: Any = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *([structlog.processors.format_exc_info] if log_format == "json" else []),
+                last,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    for ours in ("monitor", "streams", "models", "dashboards"):
+        logging.getLogger(ours).setLevel(level.upper())
+    # kafka-python repeats every failed connection attempt several times a second; our sources tell of it once.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)

@@ -1,0 +1,195 @@
+"""A frame's whole way at a glance: sources → inbox → decode → score → judge → report → finish.
+
+Four kinds of threads, each with one job, joined by short queues: one reader a source, one that gathers and decodes
+batches, one that scores them, one that judges and reports. A frame is finished at its source only when its verdict
+is in the outbox; that is the moment from which a Kafka offset may be committed.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from monitor.alerting.reporter import Reporter
+from monitor.judging.episodes import Change, Episodes, Transition
+from monitor.judging.judge import Judge, Verdict
+from monitor.publishing import ScorePublisher
+from monitor.scoring.decoding import Batch, Decoder, Rejected
+from monitor.scoring.inbox import Arrival, Inbox
+from monitor.scoring.worker import Score, Worker
+from monitor.serving.board import Board
+from monitor.serving.ledger import Ledger
+from monitor.serving.metrics import Metrics
+from monitor.supervision import SourceThread
+from streams.source import Source
+
+log = structlog.get_logger(__name__)
+
+END = None
+"""What a stage sends down its queue when nothing more comes."""
+
+MAX_HELD = 10_000
+"""So many finished frames may wait for the outbox; then the pipeline stands still, and Kafka is paused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What the pipeline strings together."""
+
+    inbox: Inbox
+    decoder: Decoder
+    worker: Worker
+    judge: Judge
+    episodes: Episodes
+    reporter: Reporter
+    publisher: ScorePublisher | None
+    ledger: Ledger
+    board: Board
+    metrics: Metrics
+
+
+class Pipeline:
+    """Runs until every source has ended or `stop` is called, then empties itself in order."""
+
+    def __init__(self, sources: Sequence[Source], stages: Stages, *, max_batch: int, max_wait_s: float) -> None:
+        self._s = stages
+        self._max_batch = max_batch
+        self._max_wait_s = max_wait_s
+        self._stop = threading.Event()
+        self._readers = [
+            SourceThread(source, stages.inbox, stages.ledger, stages.board, stages.metrics, self._stop)
+            for source in sources
+        ]
+        self._decoded: queue.Queue[Batch | None] = queue.Queue(maxsize=1)
+        self._scored: queue.Queue[list[Score] | None] = queue.Queue(maxsize=1)
+        self._held: deque[Arrival] = deque()
+        self._abandon = threading.Event()
+
+    def stop(self) -> None:
+        """Stop reading; `run` returns when what was read is finished. Safe from a signal handler."""
+        self._stop.set()
+
+    def abandon(self) -> None:
+        """Do not wait any longer for an outbox that is away; unfinished frames come again from Kafka."""
+        self._abandon.set()
+
+    def run(self) -> None:
+        """Block until the end. Raises nothing that one frame, source or server could cause."""
+        stages = [
+            threading.Thread(target=self._gather_and_decode, name="decode", daemon=True),
+            threading.Thread(target=self._score, name="score", daemon=True),
+            threading.Thread(target=self._judge, name="judge", daemon=True),
+        ]
+        for thread in (*stages, *self._readers):
+            thread.start()
+        for reader in self._readers:
+            reader.join()
+        self._s.inbox.close()
+        for thread in stages:
+            thread.join()
+        self._s.decoder.close()
+        if self._s.publisher is not None:
+            self._s.publisher.close()
+        for reader in self._readers:
+            reader.source.close()
+
+    def _gather_and_decode(self) -> None:
+        while (arrivals := self._s.inbox.gather(self._max_batch, self._max_wait_s)) is not None:
+            with self._s.metrics.stage.labels("decode").time():
+                batch, rejected = self._s.decoder.decode(arrivals)
+            self._reject(rejected)
+            if batch is not None:
+                self._decoded.put(batch)
+        self._decoded.put(END)
+
+    def _score(self) -> None:
+        while (batch := self._decoded.get()) is not END:
+            self._s.metrics.batch_size.observe(len(batch.arrivals))
+            with self._s.metrics.stage.labels("score").time():
+                scores, rejected = self._s.worker.score(batch)
+            self._reject(rejected)
+            if scores:
+                self._scored.put(scores)
+        self._scored.put(END)
+
+    def _judge(self) -> None:
+        while (scores := self._next_scores()) is not END:
+            try:
+                self._judge_batch(scores)
+            except Exception:
+                # A fault of ours must neither stop the line's watch nor lose count of these frames.
+                log.exception("judging_failed", frames=len(scores))
+                self._reject([Rejected(s.arrival, "internal_error", "see the log of linewatch") for s in scores])
+            self._finish_held()
+        while self._s.reporter.waiting and not self._abandon.is_set():
+            time.sleep(0.2)
+            self._finish_held()
+
+    def _next_scores(self) -> list[Score] | None:
+        """The next batch; meanwhile what waits for the outbox is tried again."""
+        while True:
+            while len(self._held) > MAX_HELD and not self._abandon.is_set():
+                time.sleep(0.2)
+                self._finish_held()
+            try:
+                return self._scored.get(timeout=0.5)
+            except queue.Empty:
+                self._finish_held()
+
+    def _judge_batch(self, scores: list[Score]) -> None:
+        metrics = self._s.metrics
+        with metrics.stage.labels("window").time():
+            verdicts = self._s.judge.judge(scores)
+        self._s.board.trouble("redis", self._s.judge.trouble)
+        with metrics.stage.labels("report").time():
+            transitions = [t for t in (self._s.episodes.step(v) for v in verdicts) if t is not None]
+            self._s.reporter.report(transitions)
+        self._s.board.trouble("evidence", self._s.reporter.evidence_trouble)
+        with metrics.stage.labels("publish").time():
+            if self._s.publisher is not None:
+                self._s.publisher.publish(verdicts)
+            self._show(verdicts, transitions)
+        self._held.extend(score.arrival for score in scores)
+
+    def _show(self, verdicts: list[Verdict], transitions: list[Transition]) -> None:
+        metrics, now_ns = self._s.metrics, time.time_ns()
+        for transition in transitions:
+            if transition.change is Change.FIRING:
+                metrics.alerts.labels(transition.episode.camera, transition.episode.severity.value).inc()
+        for verdict in verdicts:
+            camera = verdict.frame.camera
+            firing = self._s.episodes.active(camera)
+            self._s.ledger.scored(camera)
+            self._s.board.judged(verdict, firing.alert_id if firing else None)
+            metrics.to_verdict.observe(max(0.0, (now_ns - verdict.frame.captured_at_ns) / 1e9))
+        for verdict in {v.frame.camera: v for v in verdicts}.values():  # a gauge shows the newest of a batch
+            camera = verdict.frame.camera
+            metrics.score.labels(camera).set(verdict.normalised)
+            metrics.score_raw.labels(camera).set(verdict.score)
+            metrics.low.labels(camera).set(verdict.low)
+            metrics.high.labels(camera).set(verdict.high)
+            metrics.threshold.labels(camera).set(verdict.threshold)
+            metrics.last_frame.labels(camera).set(verdict.frame.captured_at_ns / 1e9)
+            metrics.alert_active.labels(camera).set(1 if self._s.episodes.active(camera) else 0)
+
+    def _finish_held(self) -> None:
+        """Tell the sources which frames are done, once everything that they caused is in the outbox."""
+        self._s.reporter.flush()
+        if self._s.reporter.waiting:
+            return
+        while self._held:
+            arrival = self._held.popleft()
+            arrival.source.finish(arrival.frame)
+
+    def _reject(self, rejected: Sequence[Rejected]) -> None:
+        for bad in rejected:
+            frame = bad.arrival.frame
+            self._s.ledger.failed(frame.camera, bad.reason)
+            log.info("frame_rejected", camera=frame.camera, origin=frame.origin, reason=bad.reason, detail=bad.detail)
+            bad.arrival.source.reject(frame, f"{bad.reason}: {bad.detail}")

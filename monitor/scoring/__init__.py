@@ -1,0 +1,1 @@
+"""From frames to scores: inbox, decoding, batching, the worker."""

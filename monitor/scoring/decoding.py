@@ -1,0 +1,66 @@
+"""From arrivals to a batch: decode, bring to the network's size, and sort out what cannot be used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.scoring.inbox import Arrival
+from streams.codec import CodecError, pixels_of
+from streams.frame import Pixels
+
+Picture = NDArray[np.uint8]
+"""A picture as the network sees it, uint8 [S, S, C]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Frames for one forward pass. pictures: uint8 [B, S, S, C], one for each arrival, in order."""
+
+    arrivals: tuple[Arrival, ...]
+    pictures: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rejected:
+    """A frame that cannot be scored. `reason` is short and stable, `detail` for people."""
+
+    arrival: Arrival
+    reason: str
+    detail: str
+
+
+class Decoder:
+    """Decodes a batch on a few threads; OpenCV lets go of the GIL. Order within the batch is kept."""
+
+    def __init__(self, picture: Callable[[Pixels], Picture], max_pixels: int, threads: int) -> None:
+        """`picture` brings uint8 [H, W, 3] BGR to the network's size; threads 0 takes one a core, four at most."""
+        self._picture = picture
+        self._max_pixels = max_pixels
+        self._pool = ThreadPoolExecutor(threads or min(4, os.cpu_count() or 1), thread_name_prefix="decode")
+
+    def decode(self, arrivals: Sequence[Arrival]) -> tuple[Batch | None, list[Rejected]]:
+        """The batch of all frames that could be decoded (None if there is none), and the others."""
+        outcomes = list(self._pool.map(self._one, arrivals))
+        good = [(a, o) for a, o in zip(arrivals, outcomes, strict=True) if not isinstance(o, Rejected)]
+        rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejected)]
+        if not good:
+            return None, rejected
+        return Batch(tuple(arrival for arrival, _ in good), np.stack([picture for _, picture in good])), rejected
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True)
+
+    def _one(self, arrival: Arrival) -> Picture | Rejected:
+        try:
+            return self._picture(pixels_of(arrival.frame, self._max_pixels))
+        except CodecError as error:
+            return Rejected(arrival, error.reason, str(error))
+        except Exception as error:
+            # One strange picture must not take the others of its batch with it.
+            return Rejected(arrival, "undecodable", f"{type(error).__name__}: {error}")

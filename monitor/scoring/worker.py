@@ -1,0 +1,75 @@
+"""From a batch to scores."""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from models.scorer import Scorer
+from monitor.scoring.decoding import Batch, Rejected
+from monitor.scoring.inbox import Arrival
+from streams.frame import Frame
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Score:
+    """One frame's raw anomaly score, finite, and the picture that was scored, uint8 [S, S, C]."""
+
+    arrival: Arrival
+    picture: NDArray[np.uint8]
+    value: float
+
+    @property
+    def frame(self) -> Frame:
+        return self.arrival.frame
+
+
+class Worker:
+    """Scores batches, one at a time, and draws heat maps in between. Thread-safe: a scorer is used by one at a time."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self._lock = threading.Lock()
+
+    def score(self, batch: Batch) -> tuple[list[Score], list[Rejected]]:
+        """A score for each frame, in order; frames whose score is no finite number are rejected.
+
+        A batch on which the network fails is tried again frame by frame, so that one frame costs only itself.
+        """
+        try:
+            with self._lock:
+                values = self._scorer.score(batch.pictures)
+        except Exception as error:
+            if len(batch.arrivals) == 1:
+                return [], [Rejected(batch.arrivals[0], "scoring_failed", f"{type(error).__name__}: {error}")]
+            log.warning("batch_failed", frames=len(batch.arrivals), error=f"{type(error).__name__}: {error}")
+            return self._one_by_one(batch)
+        scores: list[Score] = []
+        rejected: list[Rejected] = []
+        for arrival, picture, value in zip(batch.arrivals, batch.pictures, values, strict=True):
+            if math.isfinite(value):
+                scores.append(Score(arrival, picture, float(value)))
+            else:
+                rejected.append(Rejected(arrival, "score_not_finite", f"the network's score is {value}"))
+        return scores, rejected
+
+    def heat(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 [S, S, C] to float32 [S, S], 0 where the network can reconstruct the picture."""
+        with self._lock:
+            return self._scorer.heat(picture)
+
+    def _one_by_one(self, batch: Batch) -> tuple[list[Score], list[Rejected]]:
+        scores: list[Score] = []
+        rejected: list[Rejected] = []
+        for index, arrival in enumerate(batch.arrivals):
+            found, lost = self.score(Batch((arrival,), batch.pictures[index : index + 1]))
+            scores += found
+            rejected += lost
+        return scores, rejected

@@ -1,0 +1,1 @@
+"""What others see of a running monitor: ledger, metrics, HTTP, the live page."""

@@ -1,0 +1,197 @@
+"""The HTTP surface: the page, the API, health and metrics. The contract is in docs/http.md."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Annotated, Any, Literal
+
+import redis
+import redis.asyncio
+from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from monitor.alerting.alert import Alert
+from monitor.alerting.evidence import EvidenceStore
+from monitor.alerting.outbox import AlertUnknown, Outbox
+from monitor.serving.auth import Gate
+from monitor.serving.board import Board
+from monitor.serving.ledger import Account, Ledger
+from monitor.serving.metrics import Metrics
+from monitor.serving.views import (
+    AlertPage,
+    CameraView,
+    Readiness,
+    ScoresView,
+    Who,
+    camera_view,
+    scores_view,
+)
+from streams.codec import jpeg_of
+
+Camera = Annotated[str, Path(max_length=128)]
+AlertId = Annotated[str, Path(pattern="^[0-9a-f]{1,64}$")]
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the HTTP surface shows. `events` opens a connection of its own for each listener."""
+
+    version: str
+    board: Board
+    ledger: Ledger
+    metrics: Metrics
+    outbox: Outbox
+    evidence: EvidenceStore
+    events: Callable[[], redis.asyncio.Redis]
+    token: str | None
+
+
+def build_app(served: Served) -> FastAPI:
+    """The application; it starts nothing by itself."""
+    app = FastAPI(
+        title="linewatch",
+        version=served.version,
+        description="Cameras, scores and alerts.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.middleware("http")(Gate(served.token))
+    app.add_exception_handler(redis.RedisError, _redis_away)
+    app.add_exception_handler(AlertUnknown, _unknown_alert)
+    _health(app, served)
+    _cameras(app, served)
+    _alerts(app, served)
+    _events(app, served)
+    _page(app)
+    return app
+
+
+def _health(app: FastAPI, served: Served) -> None:
+    @app.get("/healthz", response_class=PlainTextResponse)
+    def healthz() -> str:
+        """The process lives."""
+        return "ok"
+
+    @app.get("/readyz", responses={503: {"model": Readiness}})
+    def readyz(response: Response) -> Readiness:
+        """It can score; 503 with reasons otherwise."""
+        reasons = served.board.all_troubles()
+        response.status_code = 503 if reasons else 200
+        return Readiness(ready=not reasons, reasons=reasons)
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    def metrics() -> Response:
+        """Prometheus exposition."""
+        return Response(generate_latest(served.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _cameras(app: FastAPI, served: Served) -> None:
+    @app.get("/api/cameras")
+    def cameras() -> list[CameraView]:
+        """Every camera that delivered a frame or is configured."""
+        accounts = served.ledger.accounts()
+        return served.board.read_all(lambda s: camera_view(s, accounts.get(s.camera, Account())))
+
+    @app.get("/api/cameras/{camera}/scores")
+    def scores(camera: Camera, since_ms: Annotated[int, Query(ge=0)] = 0) -> ScoresView:
+        """The last five minutes of a camera's scores, newer than `since_ms`."""
+        found = served.board.read(camera, lambda s: scores_view(s, since_ms))
+        if found is None:
+            raise HTTPException(404, f"no camera {camera}")
+        return found
+
+    @app.get("/api/cameras/{camera}/latest.jpg", response_class=Response)
+    def latest(camera: Camera) -> Response:
+        """The newest picture that was judged, its capture time in X-Captured-At (ns)."""
+        frame = served.board.read(camera, lambda s: s.frame)
+        if frame is None:
+            raise HTTPException(404, f"no picture of camera {camera} yet")
+        return Response(
+            jpeg_of(frame), media_type="image/jpeg", headers=NO_STORE | {"X-Captured-At": str(frame.captured_at_ns)}
+        )
+
+
+def _alerts(app: FastAPI, served: Served) -> None:
+    @app.get("/api/alerts")
+    def alerts(
+        camera: Annotated[str | None, Query(max_length=128)] = None,
+        state: Literal["firing", "resolved"] | None = None,
+        offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    ) -> AlertPage:
+        """Alerts, newest first, of one camera or in one state where asked."""
+        if state is None:
+            found = served.outbox.newest(offset=offset, limit=limit + 1, camera=camera)
+        else:
+            every = served.outbox.newest(offset=0, limit=10_000, camera=camera)
+            found = [a for a in every if (a.ended_at is None) == (state == "firing")][offset : offset + limit + 1]
+        return AlertPage(alerts=found[:limit], next=offset + limit if len(found) > limit else None)
+
+    @app.get("/api/alerts/{alert_id}")
+    def alert(alert_id: AlertId) -> Alert:
+        return served.outbox.get(alert_id)
+
+    @app.post("/api/alerts/{alert_id}/acknowledge")
+    def acknowledge(alert_id: AlertId, who: Who | None = None) -> Alert:
+        """Somebody has seen it. Again changes nothing."""
+        return served.outbox.acknowledge(alert_id, (who or Who()).by)
+
+    @app.post("/api/alerts/{alert_id}/false-alarm")
+    def false_alarm(alert_id: AlertId, who: Who | None = None) -> Alert:
+        """Nothing was wrong, somebody says. Again changes nothing."""
+        return served.outbox.false_alarm(alert_id, (who or Who()).by)
+
+    @app.get("/api/alerts/{alert_id}/{kind}.jpg", response_class=FileResponse)
+    def picture(alert_id: AlertId, kind: Literal["evidence", "heatmap"]) -> FileResponse:
+        """The frame that triggered the alert, or its heat map laid over it."""
+        found = served.evidence.find(alert_id, kind)
+        if found is None:
+            raise HTTPException(404, f"no {kind} of alert {alert_id} is kept")
+        return FileResponse(found, media_type="image/jpeg")
+
+
+def _events(app: FastAPI, served: Served) -> None:
+    @app.get("/api/events", response_class=EventSourceResponse)
+    async def events(request: Request) -> AsyncIterator[ServerSentEvent]:
+        """Alert events as they are written, replayed after `Last-Event-ID`; without one, from the next event on."""
+        position = request.headers.get("last-event-id", "")
+        client: Any = served.events()
+        try:
+            if not re.fullmatch(r"\d{1,20}-\d{1,20}", position):
+                newest = await client.xrevrange(served.outbox.stream, count=1)
+                position = newest[0][0] if newest else "0-0"
+            while not await request.is_disconnected():
+                answer = await client.xread({served.outbox.stream: position}, block=1000, count=100)
+                for _, entries in answer or []:
+                    for position, fields in entries:
+                        event = json.loads(fields["event"])
+                        yield ServerSentEvent(data=event, event=event["type"], id=position)
+        finally:
+            await client.aclose()
+
+
+def _page(app: FastAPI) -> None:
+    static = files("monitor.serving").joinpath("static")
+    index = static.joinpath("index.html").read_text(encoding="utf-8")
+    app.mount("/static", StaticFiles(packages=[("monitor.serving", "static")]), name="static")
+
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    def page() -> str:
+        """The live page."""
+        return index
+
+
+async def _redis_away(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": f"Redis does not answer ({type(error).__name__}); alerts cannot be read now"}, 503)
+
+
+async def _unknown_alert(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": f"no alert {error.args[0]}"}, 404)

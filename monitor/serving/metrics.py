@@ -1,0 +1,104 @@
+"""Every metric of the service, declared here and nowhere else. The contract is in docs/metrics.md.
+
+`camera` is a bounded label; nothing is labelled with an alert, a frame or an address, and no histogram with a camera.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Metrics:
+    """The metrics of one running service, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = r = CollectorRegistry()
+        camera = ["camera"]
+        self.captured = Counter(
+            "linewatch_frames_captured_total", "Frames that reached the service.", camera, registry=r
+        )
+        self.scored = Counter("linewatch_frames_scored_total", "Frames that got a verdict.", camera, registry=r)
+        self.dropped = Counter(
+            "linewatch_frames_dropped_total", "Frames let go on purpose.", ["camera", "reason"], registry=r
+        )
+        self.failed = Counter(
+            "linewatch_frames_failed_total", "Frames that could not be used.", ["camera", "reason"], registry=r
+        )
+        self.camera_up = Gauge("linewatch_camera_up", "1 while the camera delivers pictures.", camera, registry=r)
+        self.last_frame = Gauge(
+            "linewatch_last_frame_timestamp_seconds", "Capture time of the newest scored frame.", camera, registry=r
+        )
+        self.score = Gauge(
+            "linewatch_anomaly_score", "Newest score, normalised to 0..1 in its window.", camera, registry=r
+        )
+        self.score_raw = Gauge(
+            "linewatch_anomaly_score_raw", "Newest score as the network gave it.", camera, registry=r
+        )
+        self.low = Gauge("linewatch_score_low", "Low end of the window, raw.", camera, registry=r)
+        self.high = Gauge("linewatch_score_high", "High end of the window, raw.", camera, registry=r)
+        self.threshold = Gauge(
+            "linewatch_threshold", "Threshold on the scale of linewatch_anomaly_score.", camera, registry=r
+        )
+        self.alerts = Counter("linewatch_alerts_total", "Episodes that began.", ["camera", "severity"], registry=r)
+        self.alert_active = Gauge("linewatch_alert_active", "1 while an episode is firing.", camera, registry=r)
+        self.held_back = Counter(
+            "linewatch_alerts_held_back_total",
+            "Episodes that a cool-down kept from beginning at once.",
+            camera,
+            registry=r,
+        )
+        self.stage = Histogram(
+            "linewatch_stage_duration_seconds",
+            "Time a batch spends in a stage.",
+            ["stage"],
+            buckets=LATENCY_BUCKETS_S,
+            registry=r,
+        )
+        self.batch_size = Histogram("linewatch_batch_size", "Frames in a batch.", buckets=BATCH_BUCKETS, registry=r)
+        self.to_verdict = Histogram(
+            "linewatch_capture_to_verdict_seconds",
+            "From a frame's capture to its verdict.",
+            buckets=LATENCY_BUCKETS_S,
+            registry=r,
+        )
+        self.to_alert = Histogram(
+            "linewatch_capture_to_alert_seconds",
+            "From the capture of an alert's frame to its event in the outbox.",
+            buckets=LATENCY_BUCKETS_S,
+            registry=r,
+        )
+        self.kafka_lag = Gauge(
+            "linewatch_kafka_lag", "Messages behind the last one read.", ["topic", "partition"], registry=r
+        )
+        self.outbox_depth = Gauge(
+            "linewatch_outbox_depth", "Events not yet delivered, on the channel that is furthest behind.", registry=r
+        )
+        self.deliveries = Counter(
+            "linewatch_deliveries_total", "Deliveries of events.", ["channel", "outcome"], registry=r
+        )
+        self.build = Gauge(
+            "linewatch_build_info", "Always 1; what is running is in the labels.", ["version", "model"], registry=r
+        )
+
+
+def declared_names() -> frozenset[str]:
+    """The names of all samples that can be exposed, `_bucket`, `_sum` and `_count` included."""
+    names: set[str] = set()
+    for metric in vars(Metrics()).values():
+        if not isinstance(metric, MetricWrapperBase):
+            continue
+        (family,) = metric.describe()
+        if family.type == "counter":
+            names.add(f"{family.name}_total")
+        elif family.type == "histogram":
+            names |= {f"{family.name}_{part}" for part in ("bucket", "sum", "count")}
+        else:
+            names.add(family.name)
+    return frozenset(names)
+
+
+DECLARED = declared_names()

@@ -1,0 +1,144 @@
+// One alert in the list, and the buttons that a person answers it with.
+
+import { clock, duration, el, raw, say } from "./text.js";
+
+/** How long an alert lasts or lasted, in words; `now` in ms, where its camera stands. */
+export function lastingWords(alert, now) {
+  const begun = alert.started_at / 1e6;
+  if (alert.ended_at === null) return `firing for ${duration(now - begun)}`;
+  return `lasted ${duration(alert.ended_at / 1e6 - begun)}`;
+}
+
+/** How high it went, against the limit: a factor says more than two raw numbers. */
+export function peakWords(alert) {
+  const factor = alert.threshold > 0 ? `${(alert.peak_score / alert.threshold).toFixed(2)} × limit, ` : "";
+  return `peak ${factor}raw ${raw(alert.peak_score)}`;
+}
+
+/** What people said about it, as a list of phrases. */
+export function markWords(alert, now) {
+  const marks = [];
+  if (alert.acknowledged_at !== null) marks.push(`Seen by ${alert.acknowledged_by}, ${clock(alert.acknowledged_at / 1e6, now)}`);
+  if (alert.false_alarm_at !== null) marks.push(`False alarm, says ${alert.false_alarm_by}, ${clock(alert.false_alarm_at / 1e6, now)}`);
+  return marks;
+}
+
+/** A picture of an alert in `place`, or why there is none. */
+export function showPicture(place, alert, kind) {
+  const wanted = `${alert.alert_id}/${kind}/${alert.evidence_url !== null}`;
+  if (place.dataset.shown === wanted) return;
+  place.dataset.shown = wanted;
+  if (alert.evidence_url === null) {
+    place.replaceChildren(el("span", { class: "no-picture" }, "no picture"));
+    return;
+  }
+  const what = kind === "heatmap" ? "Heat map" : "Picture";
+  const image = el("img", { alt: `${what} of the alert on camera ${alert.camera}`, loading: "lazy", decoding: "async" });
+  image.addEventListener("error", () => {
+    if (place.dataset.shown === wanted) place.replaceChildren(el("span", { class: "no-picture" }, "picture not kept"));
+  });
+  image.src = `/api/alerts/${encodeURIComponent(alert.alert_id)}/${kind}.jpg`;
+  place.replaceChildren(image);
+}
+
+/** Buttons Acknowledge and False alarm. `mark(id, "acknowledge" | "false-alarm")` does it and throws what to show. */
+export class Answers {
+  constructor(mark) {
+    this.mark = mark;
+    this.alert = null;
+    this.trouble = el("p", { class: "note bad", role: "status" });
+    this.trouble.hidden = true;
+    this.acknowledge = this.button("Acknowledge", "acknowledge");
+    this.falseAlarm = this.button("False alarm", "false-alarm");
+    this.root = el("div", { class: "answers" }, this.acknowledge, this.falseAlarm, this.trouble);
+  }
+
+  update(alert) {
+    if (this.alert?.alert_id !== alert.alert_id) this.trouble.hidden = true;
+    this.alert = alert;
+    this.set(this.acknowledge, alert.acknowledged_at !== null, "Acknowledge", "✓ Acknowledged");
+    this.set(this.falseAlarm, alert.false_alarm_at !== null, "False alarm", "✓ False alarm");
+  }
+
+  set(button, done, before, after) {
+    say(button, done ? after : before);
+    // Not `disabled`: the button keeps the keyboard's focus, and says that it is done.
+    button.setAttribute("aria-disabled", String(done));
+    button.classList.toggle("done", done);
+  }
+
+  button(text, kind) {
+    const button = el("button", { type: "button", "data-mark": kind }, text);
+    button.addEventListener("click", async () => {
+      if (button.getAttribute("aria-disabled") === "true" || button.getAttribute("aria-busy") === "true") return;
+      button.setAttribute("aria-busy", "true");
+      try {
+        await this.mark(this.alert.alert_id, kind);
+        this.trouble.hidden = true;
+      } catch (error) {
+        say(this.trouble, `Not noted: ${error.message}. Try again.`);
+        this.trouble.hidden = false;
+      } finally {
+        button.removeAttribute("aria-busy");
+      }
+    });
+    return button;
+  }
+}
+
+export class AlertRow {
+  /** `page`: mark, open(id), showCamera(name), nowOf(camera). */
+  constructor(alert, page) {
+    this.page = page;
+    this.kind = "evidence";
+    const id = alert.alert_id;
+    this.thumb = el("button", { type: "button", class: "thumb", "aria-label": `Open the pictures of the alert on camera ${alert.camera}` });
+    this.thumb.addEventListener("click", () => page.open(id));
+    this.severity = el("span", { class: "severity" });
+    this.camera = el("button", { type: "button", class: "camera", title: "Show this camera" }, alert.camera);
+    this.camera.addEventListener("click", () => page.showCamera(alert.camera));
+    this.when = el("span", { class: "when" });
+    this.lasting = el("span", { class: "lasting" });
+    this.peak = el("span", { class: "peak" });
+    this.marks = el("p", { class: "marks" });
+    this.answers = new Answers(page.mark);
+    this.heat = el("button", { type: "button", class: "quiet heat", "aria-pressed": "false" }, "Heat map");
+    this.heat.addEventListener("click", () => this.toggle());
+    this.answers.falseAlarm.after(this.heat);
+    this.root = el("li", { class: "alert", "data-alert": id },
+      this.thumb,
+      el("div", { class: "told" },
+        el("p", { class: "first" }, this.severity, this.camera),
+        el("p", { class: "second" }, this.when, this.lasting),
+        this.peak, this.marks),
+      this.answers.root);
+    this.update(alert);
+  }
+
+  update(alert) {
+    this.alert = alert;
+    say(this.severity, alert.severity);
+    this.severity.className = `severity ${alert.severity}`;
+    this.root.classList.toggle("firing", alert.ended_at === null);
+    this.root.classList.toggle("answered", alert.acknowledged_at !== null || alert.false_alarm_at !== null);
+    this.root.classList.toggle("false-alarm", alert.false_alarm_at !== null);
+    say(this.peak, peakWords(alert));
+    this.heat.hidden = alert.evidence_url === null;
+    this.answers.update(alert);
+    showPicture(this.thumb, alert, this.kind);
+    this.tick();
+  }
+
+  tick() {
+    const now = this.page.nowOf(this.alert.camera);
+    say(this.when, clock(this.alert.started_at / 1e6, now));
+    say(this.lasting, lastingWords(this.alert, now));
+    say(this.marks, markWords(this.alert, now).join(" · "));
+  }
+
+  toggle() {
+    this.kind = this.kind === "heatmap" ? "evidence" : "heatmap";
+    this.heat.setAttribute("aria-pressed", String(this.kind === "heatmap"));
+    showPicture(this.thumb, this.alert, this.kind);
+  }
+}

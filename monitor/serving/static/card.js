@@ -1,0 +1,174 @@
+// One camera's card.
+
+import { Chart } from "./chart.js";
+import { Failure, getJson } from "./net.js";
+import { Picture } from "./picture.js";
+import { isOver, Series } from "./series.js";
+import { count, duration, el, raw, say } from "./text.js";
+
+const GAP_MS = 3000;
+const SILENT_MS = 3000; // Without a word from the service for so long, its word on what is stale is worth nothing.
+
+export class Card {
+  constructor(name) {
+    this.name = name;
+    this.path = `/api/cameras/${encodeURIComponent(name)}`;
+    this.view = null;
+    this.heardAt = performance.now();
+    this.near = true;
+    this.series = new Series();
+    this.build();
+    this.picture = new Picture(this.frame, `${this.path}/latest.jpg`, `Newest picture of camera ${name}`);
+    this.chart = new Chart(this.canvas);
+  }
+
+  build() {
+    this.state = el("span", { class: "state" });
+    this.up = el("span", { class: "badge up" });
+    this.veil = el("p", { class: "veil" });
+    this.frame = el("div", { class: "frame" }, this.veil);
+    this.score = el("strong", { class: "score" });
+    this.against = el("span", { class: "against" });
+    this.fps = el("span", { class: "fps" });
+    this.canvas = el("canvas", { class: "chart", role: "img" });
+    this.sum = el("summary");
+    this.reasons = el("dl", { class: "reasons" });
+    this.root = el("article", { class: "card", "data-camera": this.name, "aria-label": `Camera ${this.name}`, tabindex: "-1" },
+      el("header", {}, el("h3", { title: this.name }, this.name), this.state, this.up),
+      this.frame,
+      el("div", { class: "readings" },
+        el("div", { class: "numbers" }, this.score, this.against, this.fps),
+        this.canvas),
+      el("details", { class: "ledger" }, this.sum, this.reasons));
+  }
+
+  /** Take in what the service says of this camera now. */
+  update(view) {
+    const last = this.view;
+    this.view = view;
+    this.heardAt = performance.now();
+    if (last && view.captured_at !== null && view.captured_at / 1e6 < this.series.newest - 1000) this.series.clear();
+    this.badges();
+    this.numbers();
+    this.ledger();
+  }
+
+  get stamp() {
+    return this.view && this.view.captured_at !== null ? `${this.view.seq}@${this.view.captured_at}` : null;
+  }
+
+  /** The time in ms that it is where this camera stands; for a film of old frames that is long ago. */
+  get now() {
+    if (!this.view || this.view.captured_at === null) return Date.now();
+    return this.view.captured_at / 1e6 + this.ageMs;
+  }
+
+  /** Since the newest verdict, in ms, also while the service is silent; null before the first. */
+  get ageMs() {
+    if (!this.view || this.view.age_s === null) return null;
+    return this.view.age_s * 1000 + performance.now() - this.heardAt;
+  }
+
+  badges() {
+    const { up, firing, state } = this.view;
+    this.root.classList.toggle("firing", firing !== null);
+    this.root.classList.toggle("down", !up);
+    say(this.up, up ? "up" : "down");
+    this.up.className = up ? "badge up" : "badge down";
+    say(this.state, stateWords(this.view));
+    this.state.className = `state ${state ?? ""}`;
+    this.state.title = STATE_MEANS[state] ?? "";
+    this.age();
+  }
+
+  /** How old the picture is, where it is old. Called every second as well. */
+  age() {
+    const age = this.ageMs;
+    const silent = performance.now() - this.heardAt > SILENT_MS;
+    const stale = age === null || this.view.stale || silent;
+    this.root.classList.toggle("stale", stale && age !== null);
+    if (age === null) say(this.veil, this.view.up ? "No picture judged yet" : "No picture yet: the camera is down");
+    else say(this.veil, stale ? `Stale: ${duration(age)} old` : "");
+    this.veil.hidden = !stale;
+  }
+
+  numbers() {
+    const { normalised, threshold, score, limit, low, high, fps } = this.view;
+    if (score === null) {
+      say(this.score, "–");
+      say(this.against, "no score yet");
+      say(this.fps, "");
+      return;
+    }
+    const over = isOver(score, limit, threshold);
+    this.score.classList.toggle("over", over);
+    this.score.classList.toggle("raw", this.scale === "raw");
+    if (this.scale === "raw") {
+      say(this.score, raw(score));
+      say(this.against, `limit ${raw(limit)}`);
+    } else {
+      say(this.score, normalised.toFixed(2));
+      say(this.against, `limit ${threshold.toFixed(2)}`);
+    }
+    this.score.title = `raw ${raw(score)}, limit ${raw(limit)}, range ${raw(low)} to ${raw(high)}`;
+    say(this.fps, this.view.stale ? "no new frames" : `${fps.toFixed(1)} fps`);
+    this.canvas.setAttribute("aria-label",
+      `Score of camera ${this.name}: ${normalised.toFixed(2)}, limit ${threshold.toFixed(2)}${over ? ", above it" : ""}`);
+  }
+
+  ledger() {
+    const { captured, scored, dropped, failed, in_flight: flying } = this.view.ledger;
+    const total = (reasons) => Object.values(reasons).reduce((sum, number) => sum + number, 0);
+    const more = flying ? ` + ${count(flying)} in flight` : "";
+    say(this.sum, `${count(captured)} captured = ${count(scored)} scored + ${count(total(dropped))} dropped`
+      + ` + ${count(total(failed))} failed${more}`);
+    const rows = [
+      ...Object.entries(dropped).map(([reason, number]) => [`dropped: ${words(reason)}`, number]),
+      ...Object.entries(failed).map(([reason, number]) => [`failed: ${words(reason)}`, number]),
+    ];
+    const told = rows.length ? rows.map(([what, number]) => `${what} ${count(number)}`).join("\n") : "No frame was dropped or failed.";
+    this.sum.title = told;
+    this.sum.classList.toggle("losses", total(failed) > 0);
+    if (this.told === told) return;
+    this.told = told;
+    this.reasons.replaceChildren(...(rows.length
+      ? rows.map(([what, number]) => el("div", {}, el("dt", {}, what), el("dd", {}, count(number))))
+      : [el("div", {}, el("dt", {}, told))]));
+  }
+
+  /** Fetch the scores that are new since the last time. */
+  async readScores() {
+    if (!this.near || !this.view || this.view.captured_at === null) return;
+    try {
+      const points = await getJson(`${this.path}/scores?since_ms=${this.series.newest}`);
+      this.series.append(points);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      // The poll for the cameras tells of lost connections.
+    }
+  }
+
+  /** Draw the chart. `stretches`: when alerts of this camera fired, [from, to] in ms. */
+  draw(view, stretches) {
+    this.scale = view.scale;
+    if (!this.near || !this.view) return;
+    const gap = Math.max(GAP_MS, this.view.fps > 0 ? 4000 / this.view.fps : 0);
+    this.chart.draw(this.series, this.now, view, stretches, gap);
+    this.numbers();
+  }
+}
+
+const STATE_MEANS = {
+  warming: "Too few frames yet: scores are held against the calibration of the model.",
+  ready: "Scores are held against this camera's own window.",
+  degraded: "Redis is away: scores are held against the last known range.",
+};
+
+function stateWords({ state, count: frames }) {
+  if (state === null) return "";
+  return state === "warming" ? `warming, ${count(frames)} frames` : state;
+}
+
+function words(reason) {
+  return reason.replaceAll("_", " ");
+}

@@ -1,0 +1,91 @@
+// Requests to the service, with a time limit, and what went wrong in words.
+
+const LIMIT_MS = 8000;
+const PICTURES_AT_ONCE = 3; // A browser opens six connections to one server; some must stay free for the rest.
+
+let skewMs = 0;
+
+/** A request that was not answered as hoped. `status` is 0 where nothing was answered at all. */
+export class Failure extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** The service's clock in ms since the epoch: a tablet's own may be wrong, and alerts carry the service's. */
+export function serviceNow() {
+  return Date.now() + skewMs;
+}
+
+/** The JSON of a GET; statuses in `also` count as answers too. Throws Failure. */
+export async function getJson(path, also = []) {
+  const answer = await send(path, {});
+  if (!answer.ok && !also.includes(answer.status)) throw await refusal(answer);
+  return body(answer);
+}
+
+/** The JSON that answers a POST. Throws Failure. */
+export async function postJson(path, content) {
+  const answer = await send(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(content),
+  });
+  if (!answer.ok) throw await refusal(answer);
+  return body(answer);
+}
+
+const waiting = [];
+let busy = 0;
+
+/** A picture as a Blob, three at a time. Throws Failure. */
+export async function getPicture(path) {
+  while (busy >= PICTURES_AT_ONCE) await new Promise((go) => waiting.push(go));
+  busy += 1;
+  try {
+    const answer = await send(path, {});
+    if (!answer.ok) throw await refusal(answer);
+    return await answer.blob().catch((error) => { throw new Failure(0, String(error)); });
+  } finally {
+    busy -= 1;
+    waiting.shift()?.();
+  }
+}
+
+async function send(path, options) {
+  let answer;
+  try {
+    answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(LIMIT_MS), ...options });
+  } catch (error) {
+    throw new Failure(0, error.name === "TimeoutError" ? "no answer in time" : "no connection");
+  }
+  noteClock(answer.headers.get("date"));
+  return answer;
+}
+
+async function body(answer) {
+  try {
+    return await answer.json();
+  } catch {
+    throw new Failure(0, "the answer was cut off");
+  }
+}
+
+async function refusal(answer) {
+  let detail = "";
+  try {
+    const told = (await answer.json()).detail;
+    detail = typeof told === "string" ? told : JSON.stringify(told);
+  } catch {
+    // Not every error page is JSON; the status says enough.
+  }
+  return new Failure(answer.status, detail || `status ${answer.status}`);
+}
+
+function noteClock(date) {
+  const told = Date.parse(date ?? "");
+  if (Number.isNaN(told)) return;
+  const found = told + 500 - Date.now(); // The header has whole seconds.
+  skewMs = Math.abs(found) > 2000 ? found : 0;
+}

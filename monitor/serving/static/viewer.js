@@ -1,0 +1,51 @@
+// The large view of one alert: its picture and its heat map side by side.
+
+import { Answers, lastingWords, markWords, peakWords, showPicture } from "./alert_row.js";
+import { clock, say } from "./text.js";
+
+export class Viewer {
+  /** `page`: mark, nowOf(camera), alertOf(id), beside(id, step) for the next newer (-1) or older (1) alert's id. */
+  constructor(page) {
+    this.page = page;
+    this.id = null;
+    const part = (name) => document.getElementById(name ? `viewer-${name}` : "viewer");
+    this.dialog = part("");
+    this.title = part("title");
+    this.facts = part("facts");
+    this.evidence = part("evidence");
+    this.heatmap = part("heatmap");
+    this.answers = new Answers(page.mark);
+    part("actions").append(this.answers.root);
+    part("close").addEventListener("click", () => this.dialog.close());
+    this.dialog.addEventListener("close", () => { this.id = null; });
+    this.dialog.addEventListener("click", (event) => {
+      if (event.target === this.dialog) this.dialog.close(); // Beside the content: on the backdrop.
+    });
+    this.dialog.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      const other = step && page.beside(this.id, step);
+      if (other) this.open(other);
+    });
+  }
+
+  open(id) {
+    this.id = id;
+    this.update();
+    if (!this.dialog.open) this.dialog.showModal();
+  }
+
+  /** Show what is known now of the alert that is open. */
+  update() {
+    const alert = this.id === null ? undefined : this.page.alertOf(this.id);
+    if (!alert) return;
+    const now = this.page.nowOf(alert.camera);
+    say(this.title, `${alert.camera}: ${alert.severity} alert`);
+    say(this.facts, [
+      `started ${clock(alert.started_at / 1e6, now)}`, lastingWords(alert, now), peakWords(alert),
+      `frame ${alert.frame.seq} (${alert.frame.origin})`, `model ${alert.model}`, ...markWords(alert, now),
+    ].join(" · "));
+    this.answers.update(alert);
+    showPicture(this.evidence, alert, "evidence");
+    showPicture(this.heatmap, alert, "heatmap");
+  }
+}

@@ -1,0 +1,45 @@
+"""What a run prints at its end: the ledger per camera, rates, alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from monitor.serving.ledger import Account
+
+HEADINGS = ("camera", "captured", "scored", "dropped", "failed", "in flight", "fps", "alerts")
+
+
+def summary(accounts: Mapping[str, Account], alerts: Mapping[str, int], elapsed_s: float) -> str:
+    """A table, a line a camera, then whether every frame is accounted for."""
+    rows = [
+        (
+            camera,
+            str(a.captured),
+            str(a.scored),
+            _by_reason(a.dropped),
+            _by_reason(a.failed),
+            str(a.in_flight),
+            f"{a.scored / elapsed_s:.1f}" if elapsed_s > 0 else "-",
+            str(alerts.get(camera, 0)),
+        )
+        for camera, a in accounts.items()
+    ]
+    widths = [max(len(row[i]) for row in (HEADINGS, *rows)) for i in range(len(HEADINGS))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (HEADINGS, *rows)
+    ]
+    lost = sum(account.in_flight for account in accounts.values())
+    scored = sum(account.scored for account in accounts.values())
+    lines.append(
+        f"{scored} frames scored in {elapsed_s:.1f} s; "
+        + ("every frame is accounted for." if lost == 0 else f"{lost} FRAMES ARE NOT ACCOUNTED FOR.")
+    )
+    return "\n".join(lines)
+
+
+def _by_reason(counts: Mapping[str, int]) -> str:
+    total = sum(counts.values())
+    if not total:
+        return "0"
+    return f"{total} ({', '.join(f'{reason} {count}' for reason, count in sorted(counts.items()))})"

@@ -1,0 +1,134 @@
+"""A monitored line as the live page sees it: the service's own parts, fed by hand."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import redis
+import redis.asyncio
+
+from monitor.alerting.alert import Alert, Event, TriggerFrame
+from monitor.alerting.evidence import EvidenceStore
+from monitor.alerting.outbox import Outbox
+from monitor.embedded import EmbeddedValkey
+from monitor.judging.episodes import Severity
+from monitor.judging.judge import State, Verdict
+from monitor.serving.api import Served, build_app
+from monitor.serving.board import Board
+from monitor.serving.ledger import Ledger
+from monitor.serving.metrics import Metrics
+from monitor.serving.server import HttpServer
+from streams.codec import encode_jpeg
+from streams.frame import Frame
+
+LIMIT = 0.01
+"""The threshold on the raw score, of every camera."""
+
+
+@dataclass
+class Line:
+    """The application on a free port, its outbox in `valkey` under `prefix`, its evidence in
+    `folder`. Nothing listens before `server.start()`."""
+
+    valkey: EmbeddedValkey
+    folder: Path
+    prefix: str
+    board: Board = field(default_factory=Board)
+
+    def __post_init__(self) -> None:
+        metrics = Metrics()
+        self.ledger = Ledger(metrics)
+        client = redis.Redis.from_url(self.valkey.address, decode_responses=True, retry=None)
+        self.outbox = Outbox(client, self.prefix)
+        self.evidence = EvidenceStore(self.folder, keep_days=1)
+        self.server = HttpServer("127.0.0.1", 0)
+        address = self.valkey.address
+
+        def events() -> redis.asyncio.Redis:
+            return redis.asyncio.Redis.from_url(address, decode_responses=True)
+
+        self.server.serve(
+            build_app(
+                Served(
+                    version="0",
+                    board=self.board,
+                    ledger=self.ledger,
+                    metrics=metrics,
+                    outbox=self.outbox,
+                    evidence=self.evidence,
+                    events=events,
+                    token=None,
+                )
+            )
+        )
+
+    def see(  # noqa: PLR0913 - a test names only what it is about
+        self,
+        camera: str,
+        *,
+        grey: int = 90,
+        score: float = 0.004,
+        seq: int = 1,
+        ago_s: float = 0.0,
+        firing: str | None = None,
+    ) -> Verdict:
+        """One judged frame of a camera, a picture of one grey."""
+        at_ns = time.time_ns() - round(ago_s * 1e9)
+        payload = encode_jpeg(np.full((90, 160, 3), grey, dtype=np.uint8))
+        frame = Frame(camera, seq, at_ns, f"frames/0/{seq}", payload=payload)
+        high = LIMIT * 0.9
+        verdict = Verdict(
+            frame=frame,
+            picture=np.zeros((8, 8, 3), dtype=np.uint8),
+            score=score,
+            normalised=min(1.0, score / high),
+            low=0.0,
+            high=high,
+            count=200,
+            state=State.READY,
+            limit=LIMIT,
+            threshold=1.0,
+            anomalous=score > LIMIT,
+        )
+        self.ledger.captured(camera)
+        self.ledger.scored(camera)
+        self.board.judged(verdict, firing)
+        return verdict
+
+    def alarm(
+        self,
+        alert_id: str,
+        camera: str,
+        *,
+        ago_s: float = 5.0,
+        ended: bool = False,
+        picture: bool = True,
+    ) -> Alert:
+        """An alert as the reporter writes it: evidence first, then the outbox."""
+        at_ns = time.time_ns() - round(ago_s * 1e9)
+        if picture:
+            heat = np.zeros((32, 32), dtype=np.float32)
+            heat[8:16, 8:16] = 1.0
+            pixels = np.full((90, 160, 3), 120, dtype=np.uint8)
+            cv2.circle(pixels, (60, 40), 20, (40, 60, 200), -1)
+            self.evidence.save(alert_id, Frame(camera, 7, at_ns, "frames/0/7", pixels=pixels), heat)
+        alert = Alert(
+            alert_id=alert_id,
+            camera=camera,
+            severity=Severity.CRITICAL,
+            started_at=at_ns,
+            ended_at=at_ns + 3_000_000_000 if ended else None,
+            peak_score=0.025,
+            threshold=LIMIT,
+            frame=TriggerFrame(camera=camera, seq=7, captured_at=at_ns, origin="frames/0/7"),
+            evidence_url="http://elsewhere/evidence.jpg" if picture else None,
+            model="0123456789ab",
+        )
+        self.outbox.write(
+            Event(f"linewatch.alert.{'resolved' if ended else 'firing'}", at_ns, alert), ttl_s=600
+        )
+        return alert
