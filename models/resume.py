@@ -116,12 +116,7 @@ def load_state(path: Path, same: dict[str, Any], step: Step, average: Average) -
     try:
         for name, network, optimiser in _parts(step):
             network.load_state_dict(_under(tensors, f"{name}."))
-            state = optimiser.state_dict()
-            moments: dict[int, dict[str, Tensor]] = {}
-            for key, tensor in _under(tensors, f"adam.{name}.").items():
-                index, moment = key.split(".")
-                moments.setdefault(int(index), {})[moment] = tensor
-            optimiser.load_state_dict({**state, "state": moments})
+            _load_optimiser(optimiser, _under(tensors, f"adam.{name}."))
         torch.set_rng_state(tensors["rng"])
         step.resets = int(metadata["resets"])
         average.updates = int(metadata["averaged"])
@@ -143,6 +138,18 @@ def load_state(path: Path, same: dict[str, Any], step: Step, average: Average) -
         )
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{path}: is damaged ({error}): delete it and train anew") from error
+
+
+def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    parameters = optimiser.param_groups[0]["params"]
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, saved in tensors.items():
+        index, moment = key.split(".")
+        # The fused optimiser walks through memory: a moment must lie as its weight does. The
+        # third entry, `step`, is a single number.
+        laid = torch.empty_like(parameters[int(index)]).copy_(saved) if saved.ndim else saved
+        moments.setdefault(int(index), {})[moment] = laid
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
 
 
 def _parts(step: Step) -> list[tuple[str, torch.nn.Module, torch.optim.Optimizer]]:

@@ -49,7 +49,7 @@ class FilesSource:
         self._options = options
         self._camera = checked_camera(options.camera)
         self._seq = 0
-        self._next_due_s = 0.0
+        self._next_due_s: float | None = None
 
     @property
     def name(self) -> str:
@@ -137,7 +137,8 @@ class FilesSource:
         if self._options.fps is None:
             return not stop.is_set()
         now_s = time.monotonic()
-        self._next_due_s = max(self._next_due_s, now_s - 1.0)  # a stall is not made up for by a burst
+        if self._next_due_s is None or self._next_due_s < now_s - 1.0:
+            self._next_due_s = now_s  # a long stall is not made up for by a burst
         if self._next_due_s > now_s and stop.wait(self._next_due_s - now_s):
             return False
         self._next_due_s += 1.0 / self._options.fps

@@ -153,12 +153,16 @@ class KafkaSource:
             self._dead_letters.send_due()
             if time.monotonic() - self._last_commit_s >= self._options.commit_every_s:
                 self._commit()
-            if polled or self._consumer.bootstrap_connected():
+            if polled or self._connected():
                 last_contact_s = time.monotonic()
                 outlet.trouble(self.name, self._without_partitions())
             elif time.monotonic() - last_contact_s > self._options.outage_after_s:
                 outlet.trouble(self.name, self._unreachable())
                 return
+
+    def _connected(self) -> bool:
+        """Whether any broker is connected. `bootstrap_connected()` would only tell of the first contact."""
+        return bool(self._consumer.metrics().get("consumer-metrics", {}).get("connection-count", 0))
 
     def _without_partitions(self) -> str | None:
         if self._consumer.assignment():

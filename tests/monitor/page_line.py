@@ -66,7 +66,7 @@ class Line:
             )
         )
 
-    def see(  # noqa: PLR0913 - a test names only what it is about
+    def see(
         self,
         camera: str,
         *,

@@ -1,0 +1,134 @@
+"""Episodes: one firing and one resolved event each, whatever the scores do."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.judging.episodes import Change, EpisodeRule, Episodes, Severity, Transition
+from tests.monitor.scenes import STEP_NS, verdict
+
+RULE = EpisodeRule(fire_frames=3, fire_of=5, resolve_frames=4, cooldown_s=0)
+
+
+def play(pattern: str, rule: EpisodeRule = RULE, episodes: Episodes | None = None) -> list[tuple[int, Transition]]:
+    """`x` is an anomalous frame, anything else a normal one; returns (frame, transition)."""
+    episodes = episodes or Episodes(rule)
+    found = []
+    for i, mark in enumerate(pattern):
+        transition = episodes.step(verdict(i, mark == "x"))
+        if transition is not None:
+            found.append((i, transition))
+    return found
+
+
+def told(pattern: str, rule: EpisodeRule = RULE) -> list[tuple[int, str]]:
+    return [(i, t.change.value) for i, t in play(pattern, rule)]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("....x.....x....", []),
+        ("..xx...xx......", []),
+        ("..xxx", [(4, "firing")]),
+        ("x.x.x", [(4, "firing")]),
+        ("x..x..x..x", []),
+        ("xxx...x....", [(2, "firing"), (10, "resolved")]),
+        ("xxx....", [(2, "firing"), (6, "resolved")]),
+        ("xxx....xxx....", [(2, "firing"), (6, "resolved"), (9, "firing"), (13, "resolved")]),
+        ("xxxxxxxxxxxxxxxx", [(2, "firing")]),
+    ],
+)
+def test_on_delay_and_off_delay(pattern: str, expected: list[tuple[int, str]]) -> None:
+    assert told(pattern) == expected
+
+
+def test_an_episode_begins_with_its_first_anomalous_frame_and_shows_its_worst() -> None:
+    episodes = Episodes(RULE)
+    for i, value in enumerate([1.0, 2.5, 1.0, 3.5, 3.0]):
+        transition = episodes.step(verdict(i, value > 2, value))
+    assert transition is not None and transition.trigger is not None
+    episode = transition.episode
+    assert episode.started_at_ns == verdict(1, True).frame.captured_at_ns
+    assert (episode.trigger_seq, transition.trigger.frame.seq, episode.peak_score) == (3, 3, 3.5)
+    assert episodes.active("line-1") == episode
+
+
+def test_peak_and_severity_grow_while_it_fires() -> None:
+    episodes = Episodes(RULE)
+    for i in range(3):
+        episodes.step(verdict(i, True, 2.5))
+    firing = episodes.active("line-1")
+    assert firing is not None and firing.severity is Severity.WARNING
+    episodes.step(verdict(3, True, 9.0))
+    episodes.step(verdict(4, True, 3.0))
+    firing = episodes.active("line-1")
+    assert firing is not None and (firing.peak_score, firing.severity) == (9.0, Severity.CRITICAL)
+
+
+def test_a_cool_down_holds_back_and_counts() -> None:
+    rule = EpisodeRule(2, 2, 2, cooldown_s=6 * STEP_NS / 1e9)
+    episodes = Episodes(rule)
+    found = [(i, t.change.value) for i, t in play("xx..xxx.xxxxxxx", rule, episodes)]
+    assert found == [(1, "firing"), (3, "resolved"), (9, "firing")]
+    assert episodes.held_back == {"line-1": 1}
+
+
+def test_the_id_is_the_same_when_the_frames_come_again() -> None:
+    first, again, other = (play(p)[0][1].episode.alert_id for p in ("..xxx", "..xxx", ".xxx"))
+    assert first == again != other
+
+
+def test_cameras_have_episodes_of_their_own() -> None:
+    episodes = Episodes(RULE)
+    for i in range(3):
+        for camera in ("a", "b"):
+            transition = episodes.step(verdict(i, camera == "b", camera=camera))
+    assert transition is not None and transition.episode.camera == "b"
+    assert episodes.active("a") is None
+
+
+def test_an_adopted_episode_ends_with_its_own_id() -> None:
+    before = Episodes(RULE)
+    (_, fired), *_ = play("xxx", episodes=before)
+    after = Episodes(RULE)
+    after.adopt([fired.episode])
+    found = [t for t in (after.step(verdict(i, False)) for i in range(10, 14)) if t]
+    assert [(t.change, t.episode.alert_id) for t in found] == [(Change.RESOLVED, fired.episode.alert_id)]
+
+
+patterns = st.text(alphabet="x.", max_size=120)
+rules = st.builds(
+    lambda k, extra, m, c: EpisodeRule(k, k + extra, m, c * STEP_NS / 1e9),
+    st.integers(1, 4), st.integers(0, 4), st.integers(1, 5), st.integers(0, 8),
+)
+
+
+@given(patterns, rules)
+def test_firing_and_resolved_alternate_with_one_id(pattern: str, rule: EpisodeRule) -> None:
+    found = [t for _, t in play(pattern, rule)]
+    assert [t.change for t in found] == ([Change.FIRING, Change.RESOLVED] * len(found))[: len(found)]
+    for fired, resolved in zip(found[::2], found[1::2], strict=False):
+        assert fired.episode.alert_id == resolved.episode.alert_id
+        assert resolved.episode.ended_at_ns is not None
+        assert resolved.episode.ended_at_ns > fired.episode.started_at_ns
+        assert resolved.episode.peak_score >= fired.episode.peak_score
+    assert len({t.episode.alert_id for t in found}) == len(found[::2])
+
+
+@given(patterns, rules)
+def test_fires_only_on_enough_anomalous_frames_and_ends_only_on_enough_normal_ones(
+    pattern: str, rule: EpisodeRule
+) -> None:
+    for at, transition in play(pattern, rule):
+        if transition.change is Change.FIRING:
+            assert pattern[max(0, at - rule.fire_of + 1) : at + 1].count("x") >= rule.fire_frames
+        else:
+            assert "x" not in pattern[at - rule.resolve_frames + 1 : at + 1]
+
+
+@given(st.text(alphabet="x.", min_size=1, max_size=80))
+def test_without_a_cool_down_a_lasting_anomaly_always_fires(pattern: str) -> None:
+    assert any(t.change is Change.FIRING for _, t in play(pattern + "xxx"))

@@ -1,0 +1,257 @@
+"""Alerts and their events in Redis, and the dispatchers that deliver them: at least once, in order, never lost."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+
+from monitor.alerting.alert import Alert, Event, alert_of
+from monitor.alerting.channels.channel import DeliveryFailed, DeliveryRefused
+from monitor.alerting.dispatch import Dispatcher
+from monitor.alerting.evidence import EvidenceStore
+from monitor.alerting.outbox import AlertUnknown, Outbox
+from monitor.alerting.reporter import Reporter
+from monitor.embedded import EmbeddedValkey
+from monitor.judging.episodes import Change, Episode, EpisodeRule, Episodes, Severity, Transition
+from tests.monitor.scenes import T0_NS, verdict
+
+
+def alert(number: int = 1, camera: str = "line-1", ended: bool = False) -> Alert:
+    start = T0_NS + number * 1_000_000_000
+    return alert_of(
+        Episode(f"{number:x}", camera, start, 2.0, 1.0, Severity.WARNING, "t/0/1", 1, start,
+                start + 1 if ended else None),
+        "model", None,
+    )
+
+
+def event(number: int = 1, ended: bool = False, camera: str = "line-1") -> Event:
+    kind = "linewatch.alert.resolved" if ended else "linewatch.alert.firing"
+    return Event(kind, T0_NS, alert(number, camera, ended))
+
+
+@pytest.fixture
+def outbox(redis_client: redis.Redis, prefix: str) -> Outbox:
+    return Outbox(redis_client, prefix)
+
+
+def events(client: Any, outbox: Outbox) -> list[dict[str, Any]]:
+    return [json.loads(fields["event"]) for _, fields in client.xrange(outbox.stream)]
+
+
+def test_state_and_event_are_written_together(outbox: Outbox, redis_client: redis.Redis) -> None:
+    outbox.write(event(1), ttl_s=60)
+    assert [a.alert_id for a in outbox.firing()] == ["1"]
+    outbox.write(event(1, ended=True), ttl_s=60)
+    assert outbox.firing() == [] and outbox.get("1").ended_at is not None
+    found = events(redis_client, outbox)
+    assert [e["type"] for e in found] == ["linewatch.alert.firing", "linewatch.alert.resolved"]
+    assert [e["id"] for e in found] == ["1.firing", "1.resolved"]
+
+
+def test_events_are_cloudevents_as_the_contract_says() -> None:
+    document = event(1).document()
+    assert document["specversion"] == "1.0" and document["subject"] == "line-1"
+    assert document["time"].endswith("Z") and document["source"]
+    assert {"alert_id", "camera", "severity", "started_at", "ended_at", "peak_score", "threshold", "frame",
+            "evidence_url", "model"} <= set(document["data"])
+    assert set(document["data"]["frame"]) == {"camera", "seq", "captured_at", "origin"}
+    json.dumps(document)
+
+
+def test_alerts_are_listed_newest_first_with_paging(outbox: Outbox) -> None:
+    for number in range(1, 8):
+        outbox.write(event(number, camera="odd" if number % 2 else "even"), ttl_s=60)
+    assert [a.alert_id for a in outbox.newest(offset=0, limit=3)] == ["7", "6", "5"]
+    assert [a.alert_id for a in outbox.newest(offset=6, limit=3)] == ["1"]
+    assert [a.alert_id for a in outbox.newest(offset=1, limit=2, camera="odd")] == ["5", "3"]
+    outbox.forget_before((T0_NS + 5 * 1_000_000_000) // 1_000_000)
+    assert [a.alert_id for a in outbox.newest(offset=0, limit=9)] == ["7", "6", "5"]
+
+
+def test_what_people_say_survives_what_the_pipeline_writes(outbox: Outbox, redis_client: redis.Redis) -> None:
+    outbox.write(event(1), ttl_s=60)
+    first = outbox.acknowledge("1", "Ann")
+    again = outbox.acknowledge("1", "Bob")
+    assert (first.acknowledged_by, again.acknowledged_by) == ("Ann", "Ann")
+    outbox.write(event(1, ended=True), ttl_s=60)
+    outbox.false_alarm("1", "Bob")
+    got = outbox.get("1")
+    assert got.ended_at and got.acknowledged_by == "Ann" and got.false_alarm_by == "Bob"
+    types = [e["type"] for e in events(redis_client, outbox)]
+    assert types.count("linewatch.alert.acknowledged") == 1
+    with pytest.raises(AlertUnknown):
+        outbox.acknowledge("999", "Ann")
+
+
+class Peer:
+    """A channel whose other side can be told how to behave."""
+
+    name = "peer"
+
+    def __init__(self, behave: Callable[[int], None] = lambda n: None) -> None:
+        self.got: list[str] = []
+        self.tries = 0
+        self._behave = behave
+
+    def deliver(self, event: dict[str, Any]) -> None:
+        self.tries += 1
+        self._behave(self.tries)
+        self.got.append(event["id"])
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+@pytest.fixture
+def dispatch(redis_client: redis.Redis, outbox: Outbox) -> Iterator[Callable[[Peer], Dispatcher]]:
+    started: list[Dispatcher] = []
+    counts: Counter[tuple[str, str]] = Counter()
+
+    def start(peer: Peer) -> Dispatcher:
+        dispatcher = Dispatcher(redis_client, outbox.stream, peer, lambda c, o: counts.update([(c, o)]))
+        dispatcher.counts = counts  # type: ignore[attr-defined]
+        dispatcher.start()
+        started.append(dispatcher)
+        return dispatcher
+
+    yield start
+    for dispatcher in started:
+        dispatcher.stop(0.5)
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 20) -> bool:
+    end_s = time.monotonic() + timeout_s
+    while time.monotonic() < end_s:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_events_are_delivered_in_order_and_once(outbox: Outbox, dispatch: Callable[[Peer], Dispatcher]) -> None:
+    peer = Peer()
+    outbox.write(event(1), 60)
+    dispatcher = dispatch(peer)
+    for number in range(2, 30):
+        outbox.write(event(number), 60)
+    assert until(lambda: len(peer.got) == 29)
+    assert peer.got == [f"{n:x}.firing" for n in range(1, 30)]
+    assert until(lambda: dispatcher.depth() == 0)
+
+
+def test_what_fails_is_tried_again_and_what_follows_waits(
+    outbox: Outbox, dispatch: Callable[[Peer], Dispatcher]
+) -> None:
+    def fail_twice(n: int) -> None:
+        if n <= 2:
+            raise DeliveryFailed("away")
+
+    peer = Peer(fail_twice)
+    outbox.write(event(1), 60)
+    outbox.write(event(2), 60)
+    dispatcher = dispatch(peer)
+    assert until(lambda: len(peer.got) == 2)
+    assert peer.got == ["1.firing", "2.firing"]
+    assert dispatcher.counts == {("peer", "failed"): 2, ("peer", "delivered"): 2}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("error", [DeliveryRefused("no"), KeyError("a fault of ours")])
+def test_what_is_refused_is_put_aside_and_does_not_block(
+    outbox: Outbox, dispatch: Callable[[Peer], Dispatcher], redis_client: redis.Redis, error: Exception
+) -> None:
+    def refuse_first(n: int) -> None:
+        if n == 1:
+            raise error
+
+    peer = Peer(refuse_first)
+    outbox.write(event(1), 60)
+    outbox.write(event(2), 60)
+    dispatch(peer)
+    assert until(lambda: peer.got == ["2.firing"])
+    ((_, letter),) = redis_client.xrange(f"{outbox.stream}:dead:peer")
+    assert json.loads(letter["event"])["id"] == "1.firing"
+
+
+def test_what_a_dispatcher_left_is_delivered_by_the_next(
+    outbox: Outbox, dispatch: Callable[[Peer], Dispatcher]
+) -> None:
+    def never(_: int) -> None:
+        raise DeliveryFailed("away")
+
+    outbox.write(event(1), 60)
+    first = Peer(never)
+    dispatcher = dispatch(first)
+    assert until(lambda: first.tries > 0)
+    dispatcher.stop(0)
+    second = Peer()
+    dispatch(second)
+    assert until(lambda: second.got == ["1.firing"])
+
+
+def test_channels_do_not_wait_for_each_other(outbox: Outbox, dispatch: Callable[[Peer], Dispatcher]) -> None:
+    gate = threading.Event()
+
+    def slow(_: int) -> None:
+        gate.wait(30)
+
+    stuck, quick = Peer(slow), Peer()
+    stuck.name = "stuck"
+    dispatch(stuck)
+    dispatch(quick)
+    outbox.write(event(1), 60)
+    assert until(lambda: quick.got == ["1.firing"])
+    assert stuck.got == []
+    gate.set()
+
+
+def test_the_reporter_keeps_events_while_redis_is_away(prefix: str, tmp_path: Any) -> None:
+    server = EmbeddedValkey().start()
+    client = redis.Redis.from_url(server.address, decode_responses=True, socket_timeout=1)
+    written: list[Event] = []
+    outbox = Outbox(client, prefix)
+    reporter = Reporter(
+        outbox, EvidenceStore(tmp_path, 1), lambda p: np.zeros((8, 8), np.float32), model="m",
+        base_url="http://here/", keep_s=60, written=written.append,
+    )
+    server.stop()
+    episodes = Episodes(EpisodeRule(1, 1, 1, 0))
+    transitions = [t for t in (episodes.step(verdict(0, True)), episodes.step(verdict(1, False))) if t]
+    reporter.report(transitions)
+    assert reporter.waiting == 2 and written == []
+    client.close()
+    again = EmbeddedValkey().start()
+    reporter._outbox = Outbox(redis.Redis.from_url(again.address, decode_responses=True), prefix)
+    reporter._next_try_s = 0
+    reporter.flush()
+    assert reporter.waiting == 0
+    assert [e.kind.rsplit(".", 1)[1] for e in written] == ["firing", "resolved"]
+    again.stop()
+
+
+def test_an_alert_goes_out_without_its_picture_where_the_disk_is_full(
+    outbox: Outbox, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = EvidenceStore(tmp_path, 1)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "save", full)
+    reporter = Reporter(outbox, store, lambda p: np.zeros((8, 8), np.float32), model="m", base_url="http://here",
+                        keep_s=60, written=lambda e: None)
+    episodes = Episodes(EpisodeRule(1, 1, 1, 0))
+    transition = episodes.step(verdict(0, True))
+    assert isinstance(transition, Transition) and transition.change is Change.FIRING
+    reporter.report([transition])
+    assert reporter.evidence_trouble is not None and "No space left" in reporter.evidence_trouble
+    (got,) = outbox.firing()
+    assert got.evidence_url is None

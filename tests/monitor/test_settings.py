@@ -1,0 +1,157 @@
+"""The configuration: the contract's smallest file works, and what is wrong is told with file, line and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from monitor.settings import Settings
+from monitor.settings_file import ConfigError, line_of, load_settings
+
+SMALLEST = """\
+model:
+  checkpoint: model.safetensors
+sources:
+  - kafka: {bootstrap_servers: "localhost:9092", topic: frames, group_id: linewatch}
+  - rtsp: {camera: line-1, url: "rtsp://localhost:8554/line-1"}
+  - files: {camera: bench, path: "clips/*.mp4", fps: 10, loop: false}
+redis: {url: "redis://localhost:6379/0"}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return tmp_path / "config.yaml"
+
+
+def load(config: Path, text: str, **environ: str) -> Settings:
+    config.write_text(text, encoding="utf-8")
+    return load_settings(config, environ)
+
+
+def test_the_smallest_file_of_the_contract_and_its_defaults(config: Path) -> None:
+    got = load(config, SMALLEST)
+    assert [next(k for k in ("kafka", "rtsp", "files") if getattr(s, k)) for s in got.sources] == [
+        "kafka", "rtsp", "files",
+    ]
+    assert (got.batching.max_size, got.batching.max_wait_ms) == (64, 10)
+    assert (got.window.max_frames, got.window.max_age_s, got.window.mode) == (2000, 3600, "minmax")
+    alerts = got.alerts
+    assert (alerts.threshold, alerts.max_false_alarms_per_day, alerts.cooldown_s) == ("auto", 3, 30)
+    assert (alerts.fire_after.frames, alerts.fire_after.of, alerts.resolve_after.frames) == (3, 5, 10)
+    assert (got.http.host, got.http.port, got.http.token) == ("127.0.0.1", 8090, None)
+    assert got.publish is None and got.grafana is None and got.subscriptions == ()
+
+
+def test_publish_has_the_contracts_topics(config: Path) -> None:
+    publish = load(config, SMALLEST + "publish: {bootstrap_servers: 'b:9092'}\n").publish
+    assert publish is not None and (publish.scores_topic, publish.alerts_topic) == ("scores", "alerts")
+
+
+def test_every_key_can_come_from_the_environment(config: Path) -> None:
+    got = load(
+        config, SMALLEST,
+        LINEWATCH_HTTP__PORT="99", LINEWATCH_ALERTS__FIRE_AFTER__FRAMES="2", LINEWATCH_REDIS__URL="redis://r:1/2",
+        LINEWATCH_SOURCES='[{"files": {"camera": "x", "path": "y"}}]', LINEWATCH_DATA="not a setting",
+    )
+    assert got.http.port == 99 and got.alerts.fire_after.frames == 2
+    assert got.redis.url.get_secret_value() == "redis://r:1/2"
+    assert len(got.sources) == 1 and got.sources[0].files is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (SMALLEST + "batchin: {}\n", ":8: batchin: unknown key; did you mean batching?"),
+        (SMALLEST + "batching:\n  max_sise: 3\n", ":9: batching.max_sise: unknown key; did you mean max_size?"),
+        (SMALLEST.replace("camera: line-1", "camra: line-1"), ":5: sources[1].rtsp.camra: unknown key"),
+        (SMALLEST.replace("camera: line-1", "camra: line-1"), ":5: sources[1].rtsp.camera: missing"),
+        (SMALLEST.replace("model:\n  checkpoint: model.safetensors\n", ""), ":1: model: missing"),
+        (SMALLEST + "http: {port: many}\n", ":8: http.port: "),
+        (SMALLEST + "http:\n  host: 0.0.0.0\n", ":8: http: listening on 0.0.0.0 needs http.token"),
+        (SMALLEST + "alerts: {threshold: 7.0}\n", ":8: alerts.threshold: a threshold on the normalised score"),
+        (SMALLEST + "alerts: {fire_after: {frames: 6, of: 5}}\n", ":8: alerts.fire_after: 6 anomalous frames"),
+        (SMALLEST + "grafana: {url: 'http://g', token_file: /nowhere/t}\n", "grafana: token_file: cannot read"),
+        (SMALLEST + "redis: {}\n", ":8: redis: given twice, first in line 7"),
+        (SMALLEST.replace("camera: bench", "camera: line-1"), "two sources have the camera id line-1"),
+        (SMALLEST + "window: {max_frames: 50, warm_up_frames: 60}\n", ":8: window: warm_up_frames (60) is more than"),
+        ("model: [\n", ":2: not valid YAML"),
+        ("- a\n- b\n", ":1: expected a mapping"),
+        ("", ":1: model: missing"),
+        ("model: {checkpoint: m}\nsources: []\n", ":2: sources:"),
+        ("model: {checkpoint: m}\nsources:\n  - {}\n", ":3: sources[0]: each source is exactly one of"),
+    ],
+)
+def test_a_fault_is_told_with_file_line_and_key(config: Path, text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(config, text)
+    assert told in str(caught.value)
+    assert str(config) in str(caught.value)
+
+
+def test_a_fault_of_the_environment_names_the_variable(config: Path) -> None:
+    with pytest.raises(ConfigError, match="environment variable LINEWATCH_BATCHING__MAX_SIZE: batching.max_size"):
+        load(config, SMALLEST, LINEWATCH_BATCHING__MAX_SIZE="many")
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read the configuration: No such file"):
+        load_settings(tmp_path / "none.yaml", {})
+
+
+def test_secrets_come_from_files_and_are_never_shown(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t0psecret\n")
+    text = SMALLEST + f"http: {{host: 0.0.0.0, token_file: {tmp_path / 'token'}}}\n"
+    got = load(config, text.replace("rtsp://localhost", "rtsp://u:t0psecret@localhost"))
+    assert got.http.token is not None and got.http.token.get_secret_value() == "t0psecret"
+    assert "t0psecret" not in repr(got) and "t0psecret" not in got.model_dump_json()
+    with pytest.raises(ConfigError) as caught:
+        load(config, SMALLEST + "redis_: {}\nhttp: {token: [t0psecret]}\n")
+    assert "t0psecret" not in str(caught.value)
+
+
+def test_a_small_window_shortens_its_warm_up(config: Path) -> None:
+    assert load(config, SMALLEST + "window: {max_frames: 20}\n").window.warm_up_frames == 20
+
+
+def test_the_line_of_a_key_that_only_fails_in_use(config: Path) -> None:
+    config.write_text(SMALLEST)
+    assert line_of(config, "sources", 2, "files", "path") == f"{config}:6: sources[2].files.path"
+    assert line_of(config, "http", "port") == f"{config}:1: http.port"
+
+
+def test_every_setting_is_described() -> None:
+    def undescribed(model: type[BaseModel], path: str = "") -> list[str]:
+        missing = []
+        for name, field in model.model_fields.items():
+            inner = field.annotation
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                missing += undescribed(inner, f"{path}{name}.")
+            elif not field.description and not any(
+                isinstance(a, type) and issubclass(a, BaseModel) for a in getattr(inner, "__args__", ())
+            ):
+                missing.append(path + name)
+        return missing
+
+    assert undescribed(Settings) == []
+
+
+def test_the_tree_is_frozen(config: Path) -> None:
+    with pytest.raises(ValidationError):
+        load(config, SMALLEST).http.port = 1  # type: ignore[misc]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=60))
+def test_any_text_loads_or_is_a_configuration_error(text: str) -> None:
+    from tempfile import NamedTemporaryFile  # noqa: PLC0415 - hypothesis and tmp_path do not go together
+
+    with NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        with pytest.raises(ConfigError):
+            load_settings(Path(file.name), {})

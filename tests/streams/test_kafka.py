@@ -1,0 +1,188 @@
+"""The Kafka source on a real broker: nothing lost, nothing dropped, offsets follow the work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from monitor.embedded import EmbeddedBroker
+from streams.kafka import KafkaSource, KafkaSourceOptions
+from streams.source import Keep
+from tests.streams.outlet import NotingOutlet, Running
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def producer(broker: EmbeddedBroker) -> Iterator[Any]:
+    producer = KafkaProducer(bootstrap_servers=broker.address, linger_ms=5, max_request_size=8 << 20)
+    yield producer
+    producer.close(timeout=5)
+
+
+def source(broker: EmbeddedBroker, topic: str, group: str = "g", **options: Any) -> KafkaSource:
+    return KafkaSource(
+        KafkaSourceOptions(broker.address, topic, f"{group}-{topic}", session_timeout_ms=6_000, commit_every_s=0.1,
+                           **options)
+    )
+
+
+def committed(broker: EmbeddedBroker, topic: str, group: str = "g") -> dict[int, int]:
+    consumer = KafkaConsumer(bootstrap_servers=broker.address, group_id=f"{group}-{topic}", enable_auto_commit=False)
+    try:
+        found = {p: consumer.committed(TopicPartition(topic, p)) for p in (0, 1)}
+    finally:
+        consumer.close(autocommit=False)
+    return {p: offset for p, offset in found.items() if offset}
+
+
+def dead_letters(broker: EmbeddedBroker, topic: str, count: int) -> list[Any]:
+    consumer = KafkaConsumer(
+        f"{topic}.dlq", bootstrap_servers=broker.address, auto_offset_reset="earliest", enable_auto_commit=False,
+        max_partition_fetch_bytes=8 << 20,
+    )
+    found: list[Any] = []
+    end_s = time.monotonic() + 20
+    while len(found) < count and time.monotonic() < end_s:
+        for records in consumer.poll(timeout_ms=200).values():
+            found += records
+    consumer.close(autocommit=False)
+    return found
+
+
+def send(producer: Any, topic: str, count: int, camera: str = "line-1", start: int = 0) -> None:
+    for i in range(start, start + count):
+        producer.send(topic, key=camera.encode(), value=b"picture %d" % i, headers=[("seq", b"%d" % i)])
+    producer.flush(10)
+
+
+def test_frames_come_in_order_and_offsets_follow_what_is_finished(
+    broker: EmbeddedBroker, topic: str, producer: Any
+) -> None:
+    send(producer, topic, 20, "line-1")
+    send(producer, topic, 20, "line-2")
+    outlet = NotingOutlet()
+    with Running(source(broker, topic), outlet) as running:
+        assert outlet.wait(lambda: len(outlet.frames) == 40), outlet.troubles
+        for camera in ("line-1", "line-2"):
+            assert [f.seq for f in outlet.frames if f.camera == camera] == list(range(20))
+        assert outlet.keeps == {Keep.ALL}
+        first = [f for f in outlet.frames if f.camera == "line-1"]
+        for frame in first[1:]:
+            running.source.finish(frame)
+        time.sleep(1)
+        partition = int(first[0].origin.split("/")[1])
+        assert committed(broker, topic).get(partition, 0) == int(first[0].origin.split("/")[2])
+        for frame in outlet.frames:
+            running.source.finish(frame)
+    assert sum(committed(broker, topic).values()) == 40
+
+
+def test_what_was_not_finished_comes_again_and_nothing_else(broker: EmbeddedBroker, topic: str, producer: Any) -> None:
+    send(producer, topic, 10)
+    outlet = NotingOutlet()
+    with Running(source(broker, topic), outlet) as running:
+        assert outlet.wait(lambda: len(outlet.frames) == 10)
+        for frame in outlet.frames[:6]:
+            running.source.finish(frame)
+    again = NotingOutlet()
+    with Running(source(broker, topic), again):
+        assert again.wait(lambda: len(again.frames) == 4), again.troubles
+        assert [f.seq for f in again.frames] == [6, 7, 8, 9]
+        assert [f.identity for f in again.frames] == [f.identity for f in outlet.frames[6:]]
+
+
+def test_a_full_house_pauses_and_loses_nothing(broker: EmbeddedBroker, topic: str, producer: Any) -> None:
+    send(producer, topic, 300)
+    room = {"left": 50}
+
+    def has_room() -> bool:
+        room["left"] -= 1
+        return room["left"] >= 0
+
+    outlet = NotingOutlet(has_room)
+    with Running(source(broker, topic), outlet) as running:
+        assert outlet.wait(lambda: len(outlet.frames) == 50)
+        time.sleep(7)  # longer than the session: polling must have gone on
+        assert len(outlet.frames) == 50
+        room["left"] = 10_000
+        assert outlet.wait(lambda: len(outlet.frames) == 300)
+        assert [f.seq for f in outlet.frames] == list(range(300))
+        assert len({f.origin for f in outlet.frames}) == 300
+        assert running.thread.is_alive()
+
+
+def test_what_is_no_frame_becomes_a_dead_letter_and_holds_nothing_up(
+    broker: EmbeddedBroker, topic: str, producer: Any
+) -> None:
+    producer.send(topic, key=None, value=b"nobody's picture", partition=0)
+    producer.send(topic, key=b"line-1", value=b"x" * 3_000_000, partition=0)
+    producer.send(topic, key=b"line-1", value=b"good", partition=0)
+    producer.flush(10)
+    outlet = NotingOutlet()
+    with Running(source(broker, topic, max_message_bytes=2_000_000), outlet) as running:
+        assert outlet.wait(lambda: len(outlet.frames) == 1), outlet.troubles
+        assert outlet.refused == [("unknown", "no_camera"), ("line-1", "oversized")]
+        running.source.finish(outlet.frames[0])
+        letters = dead_letters(broker, topic, 2)
+    assert committed(broker, topic) == {0: 3}
+    by_key = {record.key: record for record in letters}
+    assert by_key[None].value == b"nobody's picture"
+    assert dict(by_key[None].headers)["origin"] == f"{topic}/0/0".encode()
+    assert dict(by_key[None].headers)["error"].startswith(b"no_camera")
+    large = by_key[b"line-1"]
+    # Too large for the producer as well: the message says so instead of being lost.
+    assert large.value == b"x" * 3_000_000 or dict(large.headers)["value_left_out_bytes"] == b"3000000"
+
+
+def test_a_rejected_frame_goes_to_the_dead_letters_with_its_bytes(
+    broker: EmbeddedBroker, topic: str, producer: Any
+) -> None:
+    producer.send(topic, key=b"the key", value=b"no image", headers=[("camera", b"line-7")], partition=1)
+    producer.flush(10)
+    outlet = NotingOutlet()
+    with Running(source(broker, topic), outlet) as running:
+        assert outlet.wait(lambda: len(outlet.frames) == 1)
+        running.source.reject(outlet.frames[0], "undecodable: no image format found")
+        (letter,) = dead_letters(broker, topic, 1)
+    assert (letter.key, letter.value) == (b"the key", b"no image")
+    assert dict(letter.headers) == {
+        "error": b"undecodable: no image format found", "origin": f"{topic}/1/0".encode(),
+    }
+    assert committed(broker, topic) == {1: 1}
+
+
+def test_lag_is_told(broker: EmbeddedBroker, topic: str, producer: Any) -> None:
+    send(producer, topic, 200)
+    outlet = NotingOutlet()
+    with Running(source(broker, topic, max_poll_records=10), outlet):
+        assert outlet.wait(lambda: len(outlet.frames) == 200)
+        end_s = time.monotonic() + 5
+        while 0 not in outlet.lags.values() and time.monotonic() < end_s:
+            time.sleep(0.05)
+        assert outlet.lags and min(outlet.lags.values()) == 0
+
+
+def test_a_broker_that_is_away_is_told_and_waited_for() -> None:
+    with EmbeddedBroker() as server:
+        address = server.address
+    outlet = NotingOutlet()
+    absent = KafkaSource(KafkaSourceOptions(address, "frames", "g", session_timeout_ms=6_000))
+    with Running(absent, outlet):
+        assert outlet.wait(lambda: any(t and address in t and "does not answer" in t for t in outlet.troubles), 20)
+        assert outlet.frames == []
+
+
+def test_a_topic_that_appears_later_is_read_from_its_beginning(broker: EmbeddedBroker, producer: Any) -> None:
+    topic = f"later-{time.time_ns()}"
+    outlet = NotingOutlet()
+    with Running(source(broker, topic), outlet):
+        assert outlet.wait(lambda: any(t and "may not exist" in t for t in outlet.troubles), 20)
+        broker.create_topic(topic, partitions=2)
+        send(producer, topic, 5)
+        assert outlet.wait(lambda: len(outlet.frames) == 5, 40), outlet.troubles
+        assert outlet.troubles[-1] is None
