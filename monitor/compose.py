@@ -164,6 +164,7 @@ def compose(settings: Settings) -> Service:
                 evidence=evidence,
                 events=lambda: async_redis_client(settings),
                 token=settings.http.token.get_secret_value() if settings.http.token else None,
+                warm_up_frames=settings.window.warm_up_frames,
             )
         )
     )

@@ -53,7 +53,9 @@ class Outlet(Protocol):
 
 
 class Source(Protocol):
-    """A place where frames come from. One contract suite (tests/streams/test_source_contract.py) runs on every implementation.
+    """A place where frames come from.
+
+    One contract suite (tests/streams/test_source_contract.py) runs on every implementation.
 
     Ordering: frames of one camera are offered in rising `seq`.
     Blocking: `run` blocks until the source ends or `stop` is set; it is called once, in a thread of its own.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import redis
@@ -13,6 +14,9 @@ from monitor.alerting.alert import ACKNOWLEDGED, Alert, Event
 
 MAX_EVENTS = 100_000
 """The stream keeps about so many events; dispatchers that were away for longer miss the oldest."""
+
+
+MARKS = ("acknowledged", "false_alarm")
 
 
 class AlertUnknown(KeyError):
@@ -38,6 +42,8 @@ class Outbox:
         with the same event id, by which every reader can tell."""
         alert = event.alert
         key = self._key(alert.alert_id)
+        marks = dict(zip(MARKS, self._client.hmget(key, MARKS), strict=True))
+        event = replace(event, alert=alert.model_copy(update=_marks(marks)))
         with self._client.pipeline(transaction=True) as transaction:
             transaction.hset(key, "episode", alert.model_dump_json())
             transaction.expire(key, round(ttl_s))
@@ -104,9 +110,14 @@ class Outbox:
 
 
 def _alert(row: dict[str, str]) -> Alert:
+    return Alert.model_validate_json(row["episode"]).model_copy(update=_marks(row))
+
+
+def _marks(row: Mapping[str, str | None]) -> dict[str, Any]:
+    """What people said of an alert, as its fields."""
     marks: dict[str, Any] = {}
-    for mark in ("acknowledged", "false_alarm"):
-        if mark in row:
-            noted = json.loads(row[mark])
+    for mark in MARKS:
+        if text := row.get(mark):
+            noted = json.loads(text)
             marks |= {f"{mark}_at": noted["at"], f"{mark}_by": noted["by"]}
-    return Alert.model_validate_json(row["episode"]).model_copy(update=marks)
+    return marks

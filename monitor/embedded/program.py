@@ -20,13 +20,14 @@ class _EndedEarlyError(EmbeddedServerError):
 
 
 class ProgramServer(ABC):
-    """A server that is a program, told by its arguments which port to take."""
+    """A server that is a program, told by its arguments which port to take: `port`, or a free one."""
 
     name: str
     grace_s = 5.0
     """How long it may take to end by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int | None = None) -> None:
+        self._wanted_port = port
         self._child: ChildProcess | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._port = 0
@@ -76,7 +77,7 @@ class ProgramServer(ABC):
 
     def _launch(self, binary: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="linewatch-", ignore_cleanup_errors=True)
-        self._port = free_port()
+        self._port = self._wanted_port or free_port()
         # A small environment: these programs also read settings from variables.
         environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
         try:

@@ -21,7 +21,7 @@ from monitor.alerting.alert import Alert
 from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import AlertUnknown, Outbox
 from monitor.serving.auth import Gate
-from monitor.serving.board import Board
+from monitor.serving.board import Board, Status
 from monitor.serving.ledger import Account, Ledger
 from monitor.serving.metrics import Metrics
 from monitor.serving.views import (
@@ -52,6 +52,16 @@ class Served:
     evidence: EvidenceStore
     events: Callable[[], redis.asyncio.Redis]
     token: str | None
+    warm_up_frames: int
+
+
+class Modules(StaticFiles):
+    """The page's files, asked after at every use: after an upgrade no browser may mix old modules with new ones."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def build_app(served: Served) -> FastAPI:
@@ -98,9 +108,15 @@ def _cameras(app: FastAPI, served: Served) -> None:
     def cameras() -> list[CameraView]:
         """Every camera that delivered a frame or is configured."""
         accounts = served.ledger.accounts()
-        return served.board.read_all(lambda s: camera_view(s, accounts.get(s.camera, Account())))
 
-    @app.get("/api/cameras/{camera}/scores")
+        def view(status: Status) -> CameraView:
+            return camera_view(status, accounts.get(status.camera, Account()), served.warm_up_frames)
+
+        seen = {found.camera: found for found in served.board.read_all(view)}
+        never_judged = {camera: view(Status(camera)) for camera in accounts if camera not in seen}
+        return [found for _, found in sorted((seen | never_judged).items())]
+
+    @app.get("/api/cameras/{camera:path}/scores")
     def scores(camera: Camera, since_ms: Annotated[int, Query(ge=0)] = 0) -> ScoresView:
         """The last five minutes of a camera's scores, newer than `since_ms`."""
         found = served.board.read(camera, lambda s: scores_view(s, since_ms))
@@ -108,7 +124,7 @@ def _cameras(app: FastAPI, served: Served) -> None:
             raise HTTPException(404, f"no camera {camera}")
         return found
 
-    @app.get("/api/cameras/{camera}/latest.jpg", response_class=Response)
+    @app.get("/api/cameras/{camera:path}/latest.jpg", response_class=Response)
     def latest(camera: Camera) -> Response:
         """The newest picture that was judged, its capture time in X-Captured-At (ns)."""
         frame = served.board.read(camera, lambda s: s.frame)
@@ -181,7 +197,7 @@ def _events(app: FastAPI, served: Served) -> None:
 def _page(app: FastAPI) -> None:
     static = files("monitor.serving").joinpath("static")
     index = static.joinpath("index.html").read_text(encoding="utf-8")
-    app.mount("/static", StaticFiles(packages=[("monitor.serving", "static")]), name="static")
+    app.mount("/static", Modules(packages=[("monitor.serving", "static")]), name="static")
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page() -> str:

@@ -36,6 +36,8 @@ class CameraView(BaseModel):
     limit: float | None = Field(description="The threshold on the raw score.")
     count: int | None = Field(description="Frames in the window.")
     state: str | None = Field(description="warming, ready or degraded.")
+    warm_up_frames: int = Field(description="So many frames make the window ready.")
+    anomalous: bool | None = Field(description="Whether the newest verdict is.")
     firing: str | None = Field(description="The id of the open alert.")
     fps: float = Field(description="Verdicts a second over the last ten seconds of frames.")
     ledger: LedgerView
@@ -84,7 +86,7 @@ def ledger_view(account: Account) -> LedgerView:
     )
 
 
-def camera_view(status: Status, account: Account) -> CameraView:
+def camera_view(status: Status, account: Account, warm_up_frames: int) -> CameraView:
     verdict = status.verdict
     return CameraView(
         camera=status.camera,
@@ -101,8 +103,10 @@ def camera_view(status: Status, account: Account) -> CameraView:
         limit=verdict.limit if verdict else None,
         count=verdict.count if verdict else None,
         state=verdict.state.value if verdict else None,
+        warm_up_frames=warm_up_frames,
+        anomalous=verdict.anomalous if verdict else None,
         firing=status.firing,
-        fps=_rate(list(status.points)),
+        fps=0.0 if status.stale else _rate(list(status.points)),
         ledger=ledger_view(account),
     )
 

@@ -62,6 +62,7 @@ class Line:
                     evidence=self.evidence,
                     events=events,
                     token=None,
+                    warm_up_frames=100,
                 )
             )
         )

@@ -88,6 +88,8 @@ def test_what_people_say_survives_what_the_pipeline_writes(outbox: Outbox, redis
     assert got.ended_at and got.acknowledged_by == "Ann" and got.false_alarm_by == "Bob"
     types = [e["type"] for e in events(redis_client, outbox)]
     assert types.count("linewatch.alert.acknowledged") == 1
+    resolved = events(redis_client, outbox)[-1]
+    assert (resolved["type"], resolved["data"]["acknowledged_by"]) == ("linewatch.alert.resolved", "Ann")
     with pytest.raises(AlertUnknown):
         outbox.acknowledge("999", "Ann")
 

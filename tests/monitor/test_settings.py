@@ -94,7 +94,7 @@ def test_a_fault_is_told_with_file_line_and_key(config: Path, text: str, told: s
 
 
 def test_a_fault_of_the_environment_names_the_variable(config: Path) -> None:
-    with pytest.raises(ConfigError, match="environment variable LINEWATCH_BATCHING__MAX_SIZE: batching.max_size"):
+    with pytest.raises(ConfigError, match=r"environment variable LINEWATCH_BATCHING__MAX_SIZE: batching\.max_size"):
         load(config, SMALLEST, LINEWATCH_BATCHING__MAX_SIZE="many")
 
 

@@ -164,9 +164,9 @@ const STATE_MEANS = {
   degraded: "Redis is away: scores are held against the last known range.",
 };
 
-function stateWords({ state, count: frames }) {
+function stateWords({ state, count: frames, warm_up_frames: needed }) {
   if (state === null) return "";
-  return state === "warming" ? `warming, ${count(frames)} frames` : state;
+  return state === "warming" ? `warming, ${count(frames)} of ${count(needed)} frames` : state;
 }
 
 function words(reason) {
