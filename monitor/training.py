@@ -75,7 +75,7 @@ def collect(
 
 def _camera(address: str) -> Source:
     parts = urlsplit(address)
-    if parts.scheme in {"rtsp", "rtsps"}:
+    if parts.scheme in {"rtsp", "rtsps"} and parts.netloc:
         return RtspSource(RtspSourceOptions(camera="training", url=address))
     topic = parts.path.strip("/")
     if parts.scheme == "kafka" and parts.netloc and topic and "/" not in topic:

@@ -141,7 +141,7 @@ def test_an_anomaly_is_one_alert_with_its_picture_everywhere(
                                   "state", "model"}
         assert all(0 <= s["normalised"] <= 1 for s in scores)
         assert [s["state"] for s in scores[:6]] == ["warming"] * 5 + ["ready"]
-        assert [s["count"] for s in scores[:22]] == list(range(21)) + [20], "anomalous frames stay out of the window"
+        assert [s["count"] for s in scores[:22]] == [*range(21), 20], "anomalous frames stay out of the window"
         metrics = running.get("/metrics")[1].decode()
         assert 'linewatch_frames_scored_total{camera="line-1"} 41.0' in metrics
         assert 'linewatch_alerts_total{camera="line-1"' in metrics

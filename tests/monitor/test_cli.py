@@ -1,0 +1,186 @@
+"""The command line as its user meets it: exit codes, messages, signals, data on standard output only."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from monitor.cli import app
+from monitor.embedded import EmbeddedValkey
+from streams.codec import encode_jpeg
+from tests.monitor.service import checkpoint, pictures
+
+ROOT = Path(__file__).parents[2]
+
+
+def linewatch(*arguments: str | Path, cwd: Path, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "monitor.cli", *map(str, arguments)], cwd=cwd, env=environment(), text=True,
+        capture_output=True, timeout=timeout_s, check=False,
+    )
+
+
+def environment() -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("LINEWATCH_")}
+    return kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def line(tmp_path: Path, valkey: EmbeddedValkey, prefix: str) -> dict[str, Any]:
+    """A configuration over twelve pictures, five of them anomalous."""
+    normal, anomalous = pictures(checkpoint(tmp_path / "model.safetensors"))
+    (tmp_path / "line").mkdir()
+    for i in range(20):
+        (tmp_path / "line" / f"{i:02}.jpg").write_bytes(anomalous if 4 <= i < 9 else normal)
+    return {
+        "model": {"checkpoint": "model.safetensors"},
+        "sources": [{"files": {"camera": "bench", "path": "line"}}],
+        "redis": {"url": valkey.address, "prefix": prefix},
+        "http": {"port": 0},
+        "evidence": {"dir": str(tmp_path / "evidence")},
+    }
+
+
+def write(config: dict[str, Any], folder: Path) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return path
+
+
+@pytest.mark.slow
+def test_a_run_whose_sources_end_ends_with_its_summary(line: dict[str, Any], tmp_path: Path) -> None:
+    done = linewatch("--log-format", "json", "run", write(line, tmp_path), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "every frame is accounted for" in done.stdout
+    cells = next(row for row in done.stdout.splitlines() if row.startswith("bench")).split()
+    assert cells[:6] == ["bench", "20", "20", "0", "0", "0"] and cells[-1] == "1"
+    logs = [json.loads(row) for row in done.stderr.splitlines()]
+    assert any(row["event"] == "alert" and row["type"] == "linewatch.alert.firing" for row in logs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_in_order(line: dict[str, Any], tmp_path: Path, number: signal.Signals) -> None:
+    line["sources"][0]["files"] |= {"loop": True, "fps": 50}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "monitor.cli", "run", write(line, tmp_path)], cwd=tmp_path, env=environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    assert process.stderr is not None
+    for row in process.stderr:
+        if "type=linewatch.alert.firing" in row:
+            break
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and "every frame is accounted for" in out
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"model": {"checkpoint": "none.safetensors"}}, ":2: model.checkpoint: no file none.safetensors"),
+        ({"model": {"checkpoint": "line/00.jpg"}}, ":2: model.checkpoint: line/00.jpg"),
+        ({"sources": [{"files": {"camera": "b", "path": "nowhere/*.mp4"}}]}, "sources[0].files.path: no picture or film"),
+        ({"alert": {}}, "alert: unknown key; did you mean alerts?"),
+    ],
+)
+def test_a_configuration_that_cannot_work_ends_with_2_and_starts_nothing(
+    line: dict[str, Any], tmp_path: Path, change: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["run", str(write(line | change, tmp_path))])
+    assert done.exit_code == 2 and done.stdout == ""
+    assert told in done.stderr and "config.yaml" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_taken_is_named(
+    line: dict[str, Any], tmp_path: Path, valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line["http"] = {"port": valkey.port}
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["run", str(write(line, tmp_path))])
+    assert done.exit_code == 2 and f"cannot listen on 127.0.0.1:{valkey.port}" in done.stderr
+    assert "http.port" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["run"], ["run", "nowhere.yaml"], ["train", "nowhere"], ["train", "rtsp:///"], ["train", "kafka://host"],
+     ["nonsense"], ["--log-format", "xml", "run", "x"], ["train", ".", "--size", "50"], ["demo", "--film", "x.mp4"],
+     ["evaluate", "none.safetensors", "."], ["simulate"], ["dashboards", "push", "nowhere.yaml"]],
+)
+def test_wrong_usage_ends_with_2_and_says_why(
+    tmp_path: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2, done.stderr
+    assert done.stderr.strip() and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "run", "demo", "simulate"])
+def test_help_has_an_example(command: str) -> None:
+    done = CliRunner().invoke(app, [command, "--help"])
+    assert done.exit_code == 0 and f"linewatch {command}" in done.stdout and "Example" in done.stdout
+
+
+@pytest.mark.slow
+def test_train_and_evaluate_on_a_folder(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for split, count in (("train/good", 40), ("test/good", 8), ("test/hole", 8)):
+        (tmp_path / "set" / split).mkdir(parents=True)
+        for i in range(count):
+            picture = np.full((40, 40, 3), 120, np.uint8)
+            cv2.circle(picture, (20, 20), 12, (200, 200, 200), -1)
+            if split.endswith("hole"):
+                cv2.circle(picture, (20, 20), 8, (0, 0, 255), -1)
+            noise = rng.integers(-6, 7, picture.shape)
+            (tmp_path / "set" / split / f"{i}.jpg").write_bytes(
+                encode_jpeg((picture + noise).clip(0, 255).astype(np.uint8))
+            )
+    small = ["--size", "32", "--ngf", "8", "--nz", "16", "--batch", "8"]
+    done = linewatch("train", "set", "--out", "m.safetensors", "--steps", "30", *small, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "threshold" in done.stdout and "step 30 of 30" in done.stderr
+    assert (tmp_path / "m.report.png").stat().st_size > 10_000
+    assert json.loads((tmp_path / "m.report.json").read_text())["pictures"] == 40
+    done = linewatch("evaluate", "m.safetensors", "set", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["normal"], result["anomalous"]) == (8, 8) and result["auroc"] > 0.9
+    done = linewatch("train", "set", "--out", "m.safetensors", "--steps", "40", "--resume", *small, cwd=tmp_path)
+    assert done.returncode == 0 and "of 40" in done.stdout, done.stderr
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_best_training_so_far(tmp_path: Path) -> None:
+    (tmp_path / "good").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        (tmp_path / "good" / f"{i}.jpg").write_bytes(encode_jpeg(rng.integers(0, 255, (32, 32, 3), np.uint8)))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "monitor.cli", "train", "good", "--out", "m.safetensors", "--minutes", "10",
+         "--size", "32", "--ngf", "8", "--batch", "8"],
+        cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    assert process.stderr is not None
+    for row in process.stderr:
+        if row.startswith("step "):
+            break
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and "ended by asked" in out
+    assert (tmp_path / "m.safetensors").is_file()
