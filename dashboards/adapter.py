@@ -95,18 +95,14 @@ class LibraryGrafana(ABC):
     def find_annotation(self, tag: str) -> int | None:
         wanted = {"type": "annotation", "tags": tag, "limit": "100"}
         query = urlencode(wanted, quote_via=quote)
-        found = self._call(
-            "looking for an annotation", lambda: self._verbs.GET(f"/annotations?{query}")
-        )
+        found = self._call("looking for an annotation", lambda: self._verbs.GET(f"/annotations?{query}"))
         if not isinstance(found, list):
             raise self._not_grafana("looking for an annotation")
         # Grafana matches the tag already; a proxy that drops the query would not.
         ids = [
             entry["id"]
             for entry in found
-            if isinstance(entry, dict)
-            and isinstance(entry.get("id"), int)
-            and tag in (entry.get("tags") or ())
+            if isinstance(entry, dict) and isinstance(entry.get("id"), int) and tag in (entry.get("tags") or ())
         ]
         return min(ids, default=None)
 
@@ -119,9 +115,7 @@ class LibraryGrafana(ABC):
         what = "posting an annotation"
         answer = self._mapping(
             what,
-            lambda: self._resources.annotations.add_annotation(
-                time_from=time_ms, tags=list(tags), text=text
-            ),
+            lambda: self._resources.annotations.add_annotation(time_from=time_ms, tags=list(tags), text=text),
         )
         annotation_id = answer.get("id")
         if not isinstance(annotation_id, int):
@@ -131,9 +125,7 @@ class LibraryGrafana(ABC):
     def close_region(self, annotation_id: int, time_end_ms: int) -> None:
         self._call(
             f"ending annotation {annotation_id}",
-            lambda: self._verbs.PATCH(
-                f"/annotations/{annotation_id}", json={"timeEnd": time_end_ms}
-            ),
+            lambda: self._verbs.PATCH(f"/annotations/{annotation_id}", json={"timeEnd": time_end_ms}),
         )
 
     def close(self) -> None:
@@ -183,9 +175,7 @@ class LibraryGrafana(ABC):
         return GrafanaRejected(told, status)
 
     def _unavailable(self, what: str, error: Exception) -> GrafanaUnavailable:
-        return GrafanaUnavailable(
-            f"Grafana at {self._address}: {what}: no answer ({type(error).__name__})"
-        )
+        return GrafanaUnavailable(f"Grafana at {self._address}: {what}: no answer ({type(error).__name__})")
 
     def _final(self, what: str, error: Exception) -> GrafanaRejected:
         return GrafanaRejected(
@@ -194,9 +184,7 @@ class LibraryGrafana(ABC):
         )
 
 
-def _same_dashboard(
-    stored: Mapping[str, Any], dashboard: Mapping[str, Any], folder_uid: str
-) -> bool:
+def _same_dashboard(stored: Mapping[str, Any], dashboard: Mapping[str, Any], folder_uid: str) -> bool:
     meta, model = stored.get("meta"), stored.get("dashboard")
     if not isinstance(meta, dict) or not isinstance(model, dict):
         return False

@@ -36,8 +36,7 @@ def parse_address(url: str) -> Address:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise GrafanaRejected(
             "grafana.url: expected http://host[:port][/path] or https://..., "
-            f"found the scheme {parts.scheme!r} and "
-            + ("no host" if not parts.hostname else "a host")
+            f"found the scheme {parts.scheme!r} and " + ("no host" if not parts.hostname else "a host")
         )
     if parts.username is not None or parts.password is not None:
         raise GrafanaRejected(

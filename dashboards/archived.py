@@ -88,8 +88,6 @@ class ArchivedGrafana(LibraryGrafana):
     def _translate(self, what: str, error: Exception) -> GrafanaError:
         if isinstance(error, _Refused):
             return self._for_status(what, error.status, error.message)
-        if isinstance(error, self._http_errors.RequestException) and not isinstance(
-            error, ValueError
-        ):
+        if isinstance(error, self._http_errors.RequestException) and not isinstance(error, ValueError):
             return self._unavailable(what, error)
         return self._final(what, error)

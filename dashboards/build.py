@@ -28,8 +28,7 @@ def outdated(directory: Path) -> list[Path]:
     return [
         directory / name
         for name, content in generated_files().items()
-        if not (directory / name).is_file()
-        or (directory / name).read_text(encoding="utf-8") != content
+        if not (directory / name).is_file() or (directory / name).read_text(encoding="utf-8") != content
     ]
 
 

@@ -11,9 +11,7 @@ from dashboards.maintained import MaintainedGrafana
 Library = Literal["auto", "grafana-client", "grafana-api"]
 
 
-def connect(
-    url: str, token: str, timeout_s: float = 5.0, library: Library = "auto"
-) -> GrafanaClient:
+def connect(url: str, token: str, timeout_s: float = 5.0, library: Library = "auto") -> GrafanaClient:
     """A client for the Grafana at `url` (a path such as https://host/grafana is kept).
 
     No request is made yet. `auto` prefers grafana-client. Raises GrafanaRejected if the URL or
@@ -31,12 +29,9 @@ def connect(
             return ArchivedGrafana(address, secret, timeout_s)
     except ImportError as error:
         raise GrafanaRejected(
-            f"the Grafana library {library} cannot be imported ({error}); "
-            "install it: pip install grafana-client"
+            f"the Grafana library {library} cannot be imported ({error}); install it: pip install grafana-client"
         ) from error
-    raise GrafanaRejected(
-        f"unknown Grafana library {library!r}; expected auto, grafana-client or grafana-api"
-    )
+    raise GrafanaRejected(f"unknown Grafana library {library!r}; expected auto, grafana-client or grafana-api")
 
 
 def _installed(module: str) -> bool:

@@ -102,10 +102,8 @@ def _pictures() -> Section:
     address = "${base_url}/api/cameras/${camera:percentencode}/latest.jpg?t=${__to}"
     picture = html(
         "$camera",
-        "The camera's newest picture. The variable 'Pictures from' says where the browser "
-        "finds it.",
-        f'<img src="{address}" alt="no picture of $camera" '
-        'style="width:100%;height:100%;object-fit:contain">',
+        "The camera's newest picture. The variable 'Pictures from' says where the browser finds it.",
+        f'<img src="{address}" alt="no picture of $camera" style="width:100%;height:100%;object-fit:contain">',
         repeat="camera",
     )
     return Section("Newest pictures", [GridLine(9, [picture])])
@@ -159,8 +157,7 @@ def _frames() -> Section:
         "reqps",
         [
             Query(
-                "sum by (camera, reason) "
-                f"(rate(linewatch_frames_{outcome}_total{_CAMERA}[{_RATE}]))",
+                f"sum by (camera, reason) (rate(linewatch_frames_{outcome}_total{_CAMERA}[{_RATE}]))",
                 f"{outcome}: {{{{camera}}}} {{{{reason}}}}",
             )
             for outcome in ("dropped", "failed")
@@ -197,8 +194,7 @@ def _pipeline() -> Section:
         "short",
         [
             Query(
-                f"sum(rate(linewatch_batch_size_sum[{_RATE}]))"
-                f" / sum(rate(linewatch_batch_size_count[{_RATE}]))",
+                f"sum(rate(linewatch_batch_size_sum[{_RATE}])) / sum(rate(linewatch_batch_size_count[{_RATE}]))",
                 "mean",
             ),
             _quantile("linewatch_batch_size", 0.95, "p95"),
@@ -256,6 +252,4 @@ def _latency(title: str, description: str, histogram: str) -> Panel:
 
 
 def _quantile(histogram: str, quantile: float, legend: str) -> Query:
-    return Query(
-        f"histogram_quantile({quantile}, sum by (le) (rate({histogram}_bucket[{_RATE}])))", legend
-    )
+    return Query(f"histogram_quantile({quantile}, sum by (le) (rate({histogram}_bucket[{_RATE}])))", legend)

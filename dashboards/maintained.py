@@ -38,8 +38,6 @@ class MaintainedGrafana(LibraryGrafana):
             return self._for_status(what, int(error.status_code), str(said))
         # An answer that is no JSON is a RequestException too, and also a ValueError, as are
         # niquests' errors about the URL: neither is helped by trying again.
-        if isinstance(error, self._http_errors.RequestException) and not isinstance(
-            error, ValueError
-        ):
+        if isinstance(error, self._http_errors.RequestException) and not isinstance(error, ValueError):
             return self._unavailable(what, error)
         return self._final(what, error)

@@ -53,8 +53,7 @@ def timeseries(
     """`colours` maps a series' name to a colour; `repeat` names a variable to repeat over."""
     defaults: dict[str, Any] = {
         "unit": unit,
-        "custom": {"drawStyle": "line", "lineWidth": 1, "fillOpacity": 5, "spanNulls": False}
-        | dict(custom or {}),
+        "custom": {"drawStyle": "line", "lineWidth": 1, "fillOpacity": 5, "spanNulls": False} | dict(custom or {}),
     }
     if minimum is not None:
         defaults["min"] = minimum
@@ -77,9 +76,7 @@ def timeseries(
     return panel
 
 
-def stat(
-    title: str, description: str, query: Query, steps: Sequence[tuple[float | None, str]]
-) -> Panel:
+def stat(title: str, description: str, query: Query, steps: Sequence[tuple[float | None, str]]) -> Panel:
     """One big whole number; `steps` are (from this value on, colour), the first from None."""
     defaults = {
         "unit": "short",

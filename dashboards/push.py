@@ -36,10 +36,7 @@ def push(client: GrafanaClient, directory: Path = SHIPPED_DASHBOARDS) -> list[Pu
     if not dashboards:
         raise DashboardFileError(f"{directory}: holds no dashboard (*.json)")
     client.ensure_folder(FOLDER_UID, FOLDER_TITLE)
-    return [
-        Pushed(model["uid"], model["title"], client.push_dashboard(model, FOLDER_UID))
-        for model in dashboards
-    ]
+    return [Pushed(model["uid"], model["title"], client.push_dashboard(model, FOLDER_UID)) for model in dashboards]
 
 
 def _read(path: Path) -> Mapping[str, Any]:

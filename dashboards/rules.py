@@ -47,8 +47,7 @@ RULES = (
     Rule(
         uid="linewatch-camera-stale",
         title="Camera stale",
-        expr="(time() - linewatch_last_frame_timestamp_seconds)"
-        " and on (instance, camera) linewatch_camera_up == 1",
+        expr="(time() - linewatch_last_frame_timestamp_seconds) and on (instance, camera) linewatch_camera_up == 1",
         above=60,
         lasting="1m",
         severity="warning",

@@ -37,9 +37,7 @@ class Augment:
         if self.shift_px:
             move = _uniform(count, 2, 1) * (2 * self.shift_px / side)  # the grid spans [-1, 1]
             turn = torch.eye(2).expand(count, 2, 2)
-            grid = affine_grid(
-                torch.cat([turn, move], 2).to(x.device), list(x.shape), align_corners=False
-            )
+            grid = affine_grid(torch.cat([turn, move], 2).to(x.device), list(x.shape), align_corners=False)
             x = grid_sample(x, grid, padding_mode="reflection", align_corners=False)
         if self.light:
             gain = 1 + _uniform(count, 1, 1, 1).to(x.device) * self.light

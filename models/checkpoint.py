@@ -86,8 +86,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, *read(path))
 
 
-def load(path: Path, device: str = "auto", precision: Precision = "auto") -> GanomalyScorer:
-    """A scorer, warmed up. CheckpointError as load_checkpoint; ValueError for the device."""
+def load(path: Path, device: str = "auto", precision: Precision = "fp32") -> GanomalyScorer:
+    """A scorer, warmed up, on auto | cpu | cuda. CheckpointError as load_checkpoint; ValueError for the device."""
     held = load_checkpoint(path)
     return GanomalyScorer(
         held.generator,
@@ -124,13 +124,9 @@ def _norm(score: dict[str, Any]) -> Norm:
     raise ValueError(f"score norm is {score.get('norm')!r}, expected one of {', '.join(NORMS)}")
 
 
-def _check_weights(
-    path: Path, tensors: dict[str, Tensor], networks: Mapping[str, nn.Module]
-) -> None:
+def _check_weights(path: Path, tensors: dict[str, Tensor], networks: Mapping[str, nn.Module]) -> None:
     expected = {
-        prefix + name: tensor
-        for prefix, network in networks.items()
-        for name, tensor in network.state_dict().items()
+        prefix + name: tensor for prefix, network in networks.items() for name, tensor in network.state_dict().items()
     }
     missing = sorted(set(expected) - set(tensors))
     unknown = sorted(set(tensors) - set(expected))
@@ -143,18 +139,11 @@ def _check_weights(
         want = expected[name]
         if tensor.shape != want.shape or tensor.dtype != want.dtype:
             raise CheckpointError(
-                f"{path}: {name} is {tensor.dtype} {list(tensor.shape)}, expected "
-                f"{want.dtype} {list(want.shape)}"
+                f"{path}: {name} is {tensor.dtype} {list(tensor.shape)}, expected {want.dtype} {list(want.shape)}"
             )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise CheckpointError(
-                f"{path}: {name} holds values that are no numbers: the training had gone wrong"
-            )
+            raise CheckpointError(f"{path}: {name} holds values that are no numbers: the training had gone wrong")
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -38,9 +38,7 @@ def evaluate(
         raise ValueError(f"{bad} of {scores.size} scores are no numbers: the model is broken")
     found = int(anomalous.sum())
     if found in (0, scores.size):
-        raise ValueError(
-            f"{found} of {scores.size} pictures are anomalous: both kinds are needed to compare"
-        )
+        raise ValueError(f"{found} of {scores.size} pictures are anomalous: both kinds are needed to compare")
     above = None if threshold is None else scores > threshold
     return Evaluation(
         normal=scores.size - found,

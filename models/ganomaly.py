@@ -137,9 +137,7 @@ class Decoder(nn.Module):
                 )
             )
             channels //= 2
-        self.extra = nn.Sequential(
-            *(_extra(channels, nn.ReLU(inplace=True)) for _ in range(arch.extra_layers))
-        )
+        self.extra = nn.Sequential(*(_extra(channels, nn.ReLU(inplace=True)) for _ in range(arch.extra_layers)))
         self.last = nn.Sequential(  # [B, ngf, S/2, S/2] -> [B, C, S, S]
             nn.ConvTranspose2d(channels, arch.channels, 4, 2, 1, bias=False), nn.Tanh()
         )
@@ -212,6 +210,4 @@ def _leaky() -> nn.Module:
 
 
 def _extra(channels: int, activation: nn.Module) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels), activation
-    )
+    return nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels), activation)

@@ -30,7 +30,9 @@ class GanomalyScorer:
     on the shape and round differently, most of all in bfloat16; with one shape a frame has the
     same score to the last bit, alone or among others. It also means that one warm-up is enough.
 
-    precision: "auto" takes bfloat16 where the device multiplies it fast, else float32.
+    precision: "auto" takes bfloat16 where the device multiplies it fast, else float32. float32
+    unless asked for, so that a score is the same on every machine: on a 64 px model bfloat16 was
+    1.3 to 2 times as fast and moved scores by 0.6 % in the median and 6 % at most.
     calibration: None only while a training is going on; `info` is not to be had without.
     """
 
@@ -42,7 +44,7 @@ class GanomalyScorer:
         *,
         norm: Norm = "squared",
         device: str = "auto",
-        precision: Precision = "auto",
+        precision: Precision = "fp32",
         model_id: str | None = None,
     ) -> None:
         if norm not in NORMS:

@@ -34,9 +34,7 @@ class Preprocess:
         between frames. ValueError where the array is no such picture.
         """
         if bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3 or 0 in bgr.shape:
-            raise ValueError(
-                f"a picture is {bgr.dtype} {list(bgr.shape)}: expected uint8 [height, width, 3]"
-            )
+            raise ValueError(f"a picture is {bgr.dtype} {list(bgr.shape)}: expected uint8 [height, width, 3]")
         if bgr.shape[:2] != (self.size, self.size):
             bgr = _u8(cv2.resize(bgr, (self.size, self.size), interpolation=cv2.INTER_AREA))
         if self.channels == 1:

@@ -53,8 +53,7 @@ def _tell(result: TrainResult, scorer: GanomalyScorer, count: int) -> dict[str, 
         "calibration": result.calibration.to_dict(),
         "held_out_scores": [round(float(score), 9) for score in result.scores],
         "history": [
-            {key: value if math.isfinite(value) else None for key, value in row.items()}
-            for row in result.history
+            {key: value if math.isfinite(value) else None for key, value in row.items()} for row in result.history
         ],
     }
 
@@ -67,9 +66,7 @@ def _draw(result: TrainResult, scorer: GanomalyScorer, unseen: Picture) -> bytes
     _curves(curves, result)
     _histogram(histogram, result)
 
-    shown = np.argsort(result.scores)[
-        np.linspace(0, len(unseen) - 1, min(COLUMNS, len(unseen))).round().astype(int)
-    ]
+    shown = np.argsort(result.scores)[np.linspace(0, len(unseen) - 1, min(COLUMNS, len(unseen))).round().astype(int)]
     chosen = unseen[shown]
     rows = (
         ("original", chosen),
@@ -93,8 +90,7 @@ def _draw(result: TrainResult, scorer: GanomalyScorer, unseen: Picture) -> bytes
                 axes.set_ylabel(name)
     lower.suptitle("Held-out normal pictures, lowest to highest score", fontsize=10)
     figure.suptitle(
-        f"{result.out.name}: {result.steps} steps in {result.elapsed_s:.0f} s, "
-        f"best at step {result.best_step}",
+        f"{result.out.name}: {result.steps} steps in {result.elapsed_s:.0f} s, best at step {result.best_step}",
         fontsize=12,
     )
     held = BytesIO()

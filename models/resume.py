@@ -62,9 +62,7 @@ def identity(pictures: Picture, settings: dict[str, Any]) -> dict[str, Any]:
     return {"pictures": digest, **settings}
 
 
-def save_state(
-    path: Path, same: dict[str, Any], step: Step, average: Average, at: Progressed
-) -> None:
+def save_state(path: Path, same: dict[str, Any], step: Step, average: Average, at: Progressed) -> None:
     """CheckpointError where the file cannot be written."""
     tensors: dict[str, Tensor] = {"rng": torch.get_rng_state()}
     tensors["order"] = torch.tensor(at.order, dtype=torch.int64)
@@ -99,19 +97,15 @@ def load_state(path: Path, same: dict[str, Any], step: Step, average: Average) -
         "linewatch-resume",
         RESUME_VERSION,
     ):
-        raise CheckpointError(
-            f"{path}: is no resume state of this version of linewatch: delete it and train anew"
-        )
+        raise CheckpointError(f"{path}: is no resume state of this version of linewatch: delete it and train anew")
     before = metadata.get("same", {})
     differs = sorted(key for key in same.keys() | before.keys() if same.get(key) != before.get(key))
     if differs:
         told = ", ".join(
-            key if key == "pictures" else f"{key} (was {before.get(key)}, now {same.get(key)})"
-            for key in differs
+            key if key == "pictures" else f"{key} (was {before.get(key)}, now {same.get(key)})" for key in differs
         )
         raise CheckpointError(
-            f"{path}: belongs to another training, which differs in {told}: train with the same, "
-            "or without --resume"
+            f"{path}: belongs to another training, which differs in {told}: train with the same, or without --resume"
         )
     try:
         for name, network, optimiser in _parts(step):

@@ -33,8 +33,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
-            f"{path}: cannot be written ({error}): check that the folder exists, is writable and "
-            "has room"
+            f"{path}: cannot be written ({error}): check that the folder exists, is writable and has room"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from models import losses
 from models.average import Average
-from models.calibration import Calibration, moved, moves_px
+from models.calibration import Calibration, moved
 from models.checkpoint import CheckpointError, save
 from models.ganomaly import Discriminator, Generator
 from models.ganomaly_scorer import GanomalyScorer
@@ -30,6 +30,7 @@ from models.preprocess import Picture, Preprocess
 from models.resume import Progressed, identity, load_state, resume_path, save_state
 from models.split import held_out
 from models.step import Step, StepLosses
+from models.threads import settle_threads
 from models.training_config import Progress, TrainConfig, TrainResult
 
 LEAST_PICTURES = 10
@@ -66,8 +67,7 @@ def train(
     preprocess.check(pictures)
     if len(pictures) < LEAST_PICTURES:
         raise ValueError(
-            f"{len(pictures)} pictures: training needs at least {LEAST_PICTURES}, and a hundred or "
-            "more to be of use"
+            f"{len(pictures)} pictures: training needs at least {LEAST_PICTURES}, and a hundred or more to be of use"
         )
     _make_folder(out)  # now, and not after hours
     # The caller's random numbers are left as they were.
@@ -76,8 +76,28 @@ def train(
         run = _Run(pictures, config, preprocess, out)
         if resume:
             run.at = load_state(resume_path(out), run.same, run.step, run.average)
-        stopped = run.loop(on_progress or (lambda _: None), should_stop or (lambda: False))
-        return run.finish(stopped)
+        threads = torch.get_num_threads()
+        try:
+            if run.device.type == "cpu":
+                settle_threads(_trial(config, run.batch))
+            stopped = run.loop(on_progress or (lambda _: None), should_stop or (lambda: False))
+            return run.finish(stopped)
+        finally:
+            torch.set_num_threads(threads)
+
+
+def _trial(config: TrainConfig, batch: int) -> Callable[[], object]:
+    """About a third of a training step, on networks of its own and without drawing a number that the training would
+    have drawn."""
+    arch = config.architecture
+    with torch.random.fork_rng(devices=[]):
+        generator = place(Generator(arch), torch.device("cpu"))
+        x = torch.rand(batch, arch.channels, arch.size, arch.size)
+
+    def work() -> None:
+        generator(x).rebuilt.sum().backward()
+
+    return work
 
 
 def _make_folder(out: Path) -> None:
@@ -93,9 +113,7 @@ def _make_folder(out: Path) -> None:
 class _Run:
     """One training: what does not change, and where it stands."""
 
-    def __init__(
-        self, pictures: Picture, config: TrainConfig, preprocess: Preprocess, out: Path
-    ) -> None:
+    def __init__(self, pictures: Picture, config: TrainConfig, preprocess: Preprocess, out: Path) -> None:
         self.config, self.preprocess, self.out = config, preprocess, out
         self.device = pick_device(config.device)
         self.mask = held_out(len(pictures), config.held_out)
@@ -131,10 +149,7 @@ class _Run:
                 run_s = time.monotonic() - start
                 self.at.elapsed_s = before_s + run_s
                 if not made.finite:
-                    return (
-                        f"the loss was no number at step {self.at.step}: try a lower learning "
-                        "rate or precision fp32"
-                    )
+                    return f"the loss was no number at step {self.at.step}: try a lower learning rate or precision fp32"
                 self.since.append(made)
                 best = self.at.step % self.config.evaluate_every == 0 and self._look()
                 if run_s - saved_s > SAVE_EVERY_S:
@@ -176,12 +191,13 @@ class _Run:
             None,
             norm=config.norm,
             device=config.device,
-            precision=config.precision,
         )
         scores = scorer.score(self.unseen)
-        by_px = moves_px(config.architecture.size, config.augment.shift_px)
-        disturbed = [scorer.score(part) for part in moved(self._some_unseen(), by_px)]
-        calibration = Calibration.from_scores(scores, np.concatenate(disturbed))
+        disturbed = None
+        if config.tolerate_shift_px:
+            parts = moved(self._some_unseen(), config.tolerate_shift_px)
+            disturbed = np.concatenate([scorer.score(part) for part in parts])
+        calibration = Calibration.from_scores(scores, disturbed)
         summary = {
             **config.shaping(),
             "pictures": len(self.normal),

@@ -172,7 +172,9 @@ class Alerts(Section):
     threshold: Literal["auto"] | float = Field(
         "auto", description="auto: the checkpoint's calibration and the window; a number: on the normalised score."
     )
-    max_false_alarms_per_day: float = Field(3, gt=0, description="What auto aims at; see docs/alerts.md.")
+    max_false_alarms_per_day: float = Field(
+        3, gt=0, description="Accepted, and not used yet: auto takes the calibration and the window alone."
+    )
     fire_after: FireAfter = FireAfter()
     resolve_after: ResolveAfter = ResolveAfter()
     cooldown_s: float = Field(30, ge=0, description="After an episode, no new one of that camera starts for so long.")

@@ -66,19 +66,13 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url", help="where the page is")
     parser.add_argument("picture", type=Path, help="the PNG to write")
     parser.add_argument("--width", type=int, default=1440, help="of the window, in CSS pixels")
     parser.add_argument("--height", type=int, default=900, help="of the window, in CSS pixels")
-    parser.add_argument(
-        "--scale", type=float, default=1.0, help="picture pixels for each CSS pixel"
-    )
-    parser.add_argument(
-        "--wait-s", type=float, default=60.0, help="how long to wait for cameras and alerts"
-    )
+    parser.add_argument("--scale", type=float, default=1.0, help="picture pixels for each CSS pixel")
+    parser.add_argument("--wait-s", type=float, default=60.0, help="how long to wait for cameras and alerts")
     parser.add_argument("--alert", action="store_true", help="wait until an alert is firing")
     return parser.parse_args()
 

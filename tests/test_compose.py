@@ -232,9 +232,7 @@ def test_every_secret_that_a_file_names_is_given_to_the_service_that_reads_it() 
     for name, files in readers.items():
         granted = {f"/run/secrets/{secret}" for secret in SERVICES[name]["secrets"]}
         assert set(files) == granted, name
-    assert {secret for one in SERVICES.values() for secret in one.get("secrets", [])} == set(
-        ALL_FILES["secrets"]
-    )
+    assert {secret for one in SERVICES.values() for secret in one.get("secrets", [])} == set(ALL_FILES["secrets"])
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -32,9 +32,7 @@ def push_dashboards(
             grafana.url, grafana.token.get_secret_value(), timeout_s=grafana.timeout_s, library=grafana.library
         )
         for pushed in push(client):
-            typer.echo(
-                f"{pushed.outcome}: {pushed.title}"
-            )
+            typer.echo(f"{pushed.outcome}: {pushed.title}")
     except (GrafanaRejected, GrafanaUnavailable, DashboardFileError) as error:
         fail(str(error), FAILED)
 

@@ -17,6 +17,7 @@ from monitor.embedded import EmbeddedRtsp, EmbeddedServerError
 from streams.simulator.footage import FilmFootage, Footage, LineFootage
 from streams.simulator.player import KafkaPlayer, Play
 from streams.simulator.scene import Line
+from streams.simulator.schedule import HARD_KINDS, KINDS
 
 EXAMPLE = (
     "Examples: linewatch simulate --kafka localhost:9092 --camera line-2   |   "
@@ -34,6 +35,7 @@ def simulate(
     seconds: Annotated[float | None, typer.Option(min=1, help="End after so long; else with Ctrl-C.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed plants other defects.")] = 7,
     defects: Annotated[bool, typer.Option(help="Plant defects; --no-defects for training.")] = True,
+    hard: Annotated[bool, typer.Option(help="Plant defects that are hard to see, too.")] = False,
 ) -> None:
     """Play cameras until Ctrl-C; then print what was planted and when, one JSON a line."""
     if kafka is None and not rtsp:
@@ -41,7 +43,7 @@ def simulate(
     if rtsp and film is None:
         fail("--rtsp serves a film: give --film FILE", USAGE)
     try:
-        footages = _footages(camera or ["line-1"], film, segments, seed, defects)
+        footages = _footages(camera or ["line-1"], film, segments, seed, defects, KINDS + HARD_KINDS if hard else KINDS)
     except (OSError, ValueError) as error:
         fail(str(error), USAGE)
     with ExitStack() as servers, interrupted() as stop:
@@ -73,8 +75,8 @@ def simulate(
 
 
 def _footages(
-    cameras: list[str], film: Path | None, segments: Path | None, seed: int, defects: bool
+    cameras: list[str], film: Path | None, segments: Path | None, seed: int, defects: bool, kinds: tuple[str, ...]
 ) -> dict[str, Footage]:
     if film is not None:
         return {name: FilmFootage(film, segments) for name in cameras}
-    return {name: LineFootage(Line(seed, index), defects) for index, name in enumerate(cameras)}
+    return {name: LineFootage(Line(seed, index, kinds=kinds), defects) for index, name in enumerate(cameras)}

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -19,7 +20,7 @@ from models.preprocess import Preprocess
 from models.report import write_report
 from models.train import TrainingError
 from models.train import train as train_model
-from models.training_config import TrainConfig
+from models.training_config import FIXED_CAMERA, TrainConfig, for_line
 from monitor.commands.failing import FAILED, USAGE, fail
 from monitor.progress import TrainingProgress, counting
 from monitor.training import Collected, SourceError, collect
@@ -28,10 +29,6 @@ EXAMPLE = (
     "Examples: linewatch train pictures/good --out model.safetensors   |   "
     "linewatch train rtsp://camera/stream --frames 2000 --minutes 5 --out model.safetensors"
 )
-
-
-FIXED_CAMERA = Augment(shift_px=1.5, light=0.06, noise=0.01)
-"""What changes in front of a camera that is screwed on: a part put down a little elsewhere, a lamp, the sensor."""
 
 
 def train(
@@ -50,24 +47,41 @@ def train(
     size: Annotated[int, typer.Option(help="Side of the network's picture: 32, 64, 128 or 256.")] = 64,
     grey: Annotated[bool, typer.Option(help="Look at brightness only.")] = False,
     nz: Annotated[int, typer.Option(min=1, help="Length of the latent code.")] = 100,
-    ngf: Annotated[int, typer.Option(min=1, help="Channels of the first layer.")] = 64,
-    extra_layers: Annotated[int, typer.Option(min=0, help="Extra layers at full width.")] = 0,
-    batch: Annotated[int, typer.Option(min=2, help="Frames in a batch.")] = 64,
-    augment: Annotated[
+    paper: Annotated[
         bool,
-        typer.Option(help="Small shifts, light and noise, as a fixed camera sees them; off is the paper's protocol."),
+        typer.Option(
+            help="The paper's settings: ngf 64, batch 64, no augmentation, no averaging. Slower; for comparisons."
+        ),
     ] = False,
+    ngf: Annotated[int | None, typer.Option(min=1, help="Channels of the first layer.  [default: 32]")] = None,
+    extra_layers: Annotated[int, typer.Option(min=0, help="Extra layers at full width.")] = 0,
+    batch: Annotated[int | None, typer.Option(min=2, help="Frames in a batch.  [default: 16]")] = None,
+    augment: Annotated[
+        bool | None,
+        typer.Option(
+            "--augment/--no-augment", help="Small changes of light and noise while training.  [default: augment]"
+        ),
+    ] = None,
+    tolerate_shift: Annotated[
+        int,
+        typer.Option(min=0, help="A part displaced by so many pixels of the network's picture still counts as normal."),
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Makes a training repeatable.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[bool, typer.Option(help="Go on from OUT.resume, with the same frames and settings.")] = False,
 ) -> None:
     """Train a GANomaly on normal frames: the paper's networks and losses. Ctrl-C keeps the best so far."""
     try:
-        architecture = Architecture(size=size, channels=1 if grey else 3, nz=nz, ngf=ngf, extra_layers=extra_layers)
-        config = TrainConfig(
+        base = TrainConfig() if paper else for_line()
+        architecture = Architecture(
+            size=size, channels=1 if grey else 3, nz=nz, ngf=ngf or base.architecture.ngf, extra_layers=extra_layers
+        )
+        config = replace(
+            base,
             architecture=architecture,
-            batch=batch,
-            augment=FIXED_CAMERA if augment else Augment(),
+            batch=batch or base.batch,
+            augment=base.augment if augment is None else FIXED_CAMERA if augment else Augment(),
+            tolerate_shift_px=tolerate_shift,
             seed=seed,
             minutes=minutes,
             max_steps=steps,

@@ -41,9 +41,7 @@ class Canvas:
 
     def __post_init__(self) -> None:
         half = int(np.ceil(self.radius_px * _MARGIN)) * OVERSAMPLING
-        axis = (np.arange(2 * half, dtype=np.float32) - half + 0.5) / np.float32(
-            self.radius_px * OVERSAMPLING
-        )
+        axis = (np.arange(2 * half, dtype=np.float32) - half + 0.5) / np.float32(self.radius_px * OVERSAMPLING)
         self.x, self.y = np.meshgrid(axis, axis)
         self.r = np.hypot(self.x, self.y)
         self.theta = np.arctan2(self.y, self.x)
@@ -108,6 +106,4 @@ class Canvas:
 def smooth_noise(rng: np.random.Generator, side: int, grain: int) -> Floats:
     """Random field [side, side] in [0, 1]; `grain` is the number of bumps along a side."""
     coarse = rng.random((grain, grain), dtype=np.float32)
-    return cast(
-        Floats, np.clip(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC), 0.0, 1.0)
-    )
+    return cast(Floats, np.clip(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC), 0.0, 1.0))

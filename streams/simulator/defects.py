@@ -28,7 +28,7 @@ def defective_part(kind: str, look: PartLook, rng: np.random.Generator) -> Float
 
 def _broken_edge(look: PartLook, rng: np.random.Generator) -> Canvas:
     canvas = good_part(look)
-    middle, half_width = rng.uniform(-np.pi, np.pi), np.deg2rad(rng.uniform(46, 54))
+    middle, half_width = rng.uniform(-np.pi, np.pi), np.deg2rad(rng.uniform(58, 68))
     away = np.abs((canvas.theta - np.float32(middle) + np.pi) % (2 * np.pi) - np.pi)
     jagged = 0.16 * (smooth_noise(rng, canvas.r.shape[0], 26) - 0.5)
     # The break runs deeper in its middle, like a bite.
@@ -47,9 +47,7 @@ def _stain(look: PartLook, rng: np.random.Generator) -> Canvas:
     inside = np.clip((edge + 0.12 - np.hypot(off_x, off_y)) / 0.10, 0.0, 1.0)
     for _ in range(5):
         turn, far = angle + rng.uniform(-0.9, 0.9), rng.uniform(0.75, 0.92)
-        splash = canvas.disc(
-            float(far * np.cos(turn)), float(far * np.sin(turn)), rng.uniform(0.04, 0.09)
-        )
+        splash = canvas.disc(float(far * np.cos(turn)), float(far * np.sin(turn)), rng.uniform(0.04, 0.09))
         inside = np.maximum(inside, splash)
     canvas.tint((0.93 * inside).astype(np.float32), _OIL)
     return canvas

@@ -150,9 +150,7 @@ class KafkaPlayer:
             ("captured_at", str(captured_at_ns).encode()),
             ("seq", str(seq).encode()),
         ]
-        future = producer.send(
-            self.topic, key=self.camera.encode(), value=jpeg.tobytes(), headers=headers
-        )
+        future = producer.send(self.topic, key=self.camera.encode(), value=jpeg.tobytes(), headers=headers)
         future.add_callback(self._count_sent)
         future.add_errback(self._count_failed)
 

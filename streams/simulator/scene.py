@@ -12,13 +12,13 @@ from streams.simulator.belt import Image, belt_tile, fall_of_light, lay_rails
 from streams.simulator.canvas import Floats
 from streams.simulator.defects import defective_part
 from streams.simulator.parts import PartLook, good_part
-from streams.simulator.schedule import PERIOD_S, Schedule
+from streams.simulator.schedule import KINDS, PERIOD_S, REST_SHARE, Schedule
 from streams.simulator.span import Span
 
 _RADIUS_SHARE: Final = 0.315  # part radius by picture height
-_PLACE_JITTER: Final = 0.010  # standard deviation by picture height
-_TURN_JITTER_DEG: Final = 2.5
-_VIBRATION_PX: Final = 0.35
+_PLACE_JITTER: Final = 0.006  # standard deviation by picture height
+_TURN_JITTER_DEG: Final = 1.5
+_VIBRATION_PX: Final = 0.25
 _NOISE_LEVELS: Final = 3.0  # standard deviation of the sensor noise, of 255
 
 _LOOKS: Final = (  # part size, metal tint, belt hue; BGR
@@ -29,14 +29,21 @@ _LOOKS: Final = (  # part size, metal tint, belt hue; BGR
 
 
 class Line:
-    """One camera above a conveyor belt on which a part passes every two seconds.
+    """One camera above an indexing conveyor: every two seconds the next part is moved under the
+    camera, and rests there for inspection.
 
     Everything is a pure function of seed, camera index and frame index, so frames may be drawn
     in any order. Not safe for use by several threads at once.
     """
 
     def __init__(
-        self, seed: int, camera_index: int, width: int = 320, height: int = 240, fps: int = 10
+        self,
+        seed: int,
+        camera_index: int,
+        width: int = 320,
+        height: int = 240,
+        fps: int = 10,
+        kinds: tuple[str, ...] = KINDS,
     ) -> None:
         if min(width, height) < 32 or fps < 1 or seed < 0 or camera_index < 0:
             raise ValueError(
@@ -46,7 +53,7 @@ class Line:
             )
         self.seed, self.camera_index = seed, camera_index
         self.width, self.height, self.fps = width, height, fps
-        self.schedule = Schedule(seed, camera_index)
+        self.schedule = Schedule(seed, camera_index, kinds)
         size, tint, hue = _LOOKS[camera_index % len(_LOOKS)]
         self._look = PartLook(radius_px=height * _RADIUS_SHARE * size, tint=tint)
         self._good = good_part(self._look).cut_out()
@@ -62,7 +69,7 @@ class Line:
 
     def render(self, frame_index: int, defects: bool = True) -> Image:
         """The frame, uint8 BGR [height, width, 3]; `defects=False` puts good parts throughout."""
-        travel = frame_index / self.fps / PERIOD_S  # in parts
+        travel = self._travel(frame_index)
         # Half a pitch between part and seam: parts lie at the middle of their slat.
         offset = round((0.5 - travel % 1.0) * self.width) % self.width
         frame = self._belt[:, offset : offset + self.width].astype(np.float32)
@@ -79,20 +86,26 @@ class Line:
 
     def span_at(self, frame_index: int) -> Span | None:
         """The planted defect in view in this frame; they are far enough apart to be alone."""
-        travel = int(frame_index / self.fps / PERIOD_S)
-        for defect in self.schedule.between(max(0, travel - 2), travel + 2):
+        part = int(self._travel(frame_index))
+        for defect in self.schedule.between(max(0, part - 2), part + 2):
             span = self._span(defect.part, defect.kind)
             if span.first_frame <= frame_index <= span.last_frame:
                 return span
         return None
 
     def _span(self, part: int, kind: str) -> Span:
-        # In view while any of the part's disc is; part k's centre enters the picture at k periods.
+        # In view while any of the part's disc is; its centre enters the picture at a travel of `part`.
         reach = self._look.radius_px / self.width
-        per_part = self.fps * PERIOD_S
-        first = int(np.ceil((part - reach) * per_part))
-        last = int(np.floor((part + 1 + reach) * per_part))
-        return Span(kind, max(0, first), last)
+        per_part = round(self.fps * PERIOD_S)
+        around = range(max(0, (part - 1) * per_part), (part + 2) * per_part + 1)
+        seen = [i for i in around if part - reach <= self._travel(i) <= part + 1 + reach]
+        return Span(kind, seen[0], seen[-1])
+
+    def _travel(self, frame_index: int) -> float:
+        """How far the belt has moved, in parts: it rests at half parts, and moves smoothly between."""
+        period, phase = divmod(frame_index / self.fps / PERIOD_S, 1.0)
+        moved = max(0.0, (phase - REST_SHARE) / (1.0 - REST_SHARE))
+        return period + 0.5 + moved * moved * (3.0 - 2.0 * moved)
 
     def _draw_defective(self, part: int, kind: str) -> Floats:
         rng = np.random.default_rng([self.seed, self.camera_index, 3, part])
@@ -126,9 +139,7 @@ class Line:
         gain = 1.0 + drift + 0.008 * rng.standard_normal()
         dx, dy = np.clip(rng.standard_normal(2), -2.5, 2.5) * _VIBRATION_PX
         shift = np.asarray([[1.0, 0.0, dx], [0.0, 1.0, dy]])
-        shaken = cv2.warpAffine(
-            frame, shift, (self.width, self.height), borderMode=cv2.BORDER_REPLICATE
-        )
+        shaken = cv2.warpAffine(frame, shift, (self.width, self.height), borderMode=cv2.BORDER_REPLICATE)
         y, x = rng.integers(0, 64, 2)
         noise = self._noise[y : y + self.height, x : x + self.width]
         lit = cv2.multiply(shaken, self._light, scale=float(gain))

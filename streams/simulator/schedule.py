@@ -12,12 +12,16 @@ KINDS: Final[tuple[str, ...]] = (
     "stain",
     "missing holes",
     "wrong part",
-    "scratches",
     "foreign object",
     "missing part",
 )
+HARD_KINDS: Final[tuple[str, ...]] = ("scratches",)
+"""What a whole picture of 64 pixels hardly shows; planted only where asked for."""
 PERIOD_S: Final = 2.0
 """Seconds from one part to the next."""
+
+REST_SHARE: Final = 0.8
+"""So much of a period a part rests under the camera; in the rest of it the belt moves."""
 
 QUIET_S: Final = 10.0
 """Nothing is planted in view before this, so that a monitor can settle."""
@@ -40,10 +44,11 @@ class Schedule:
     Gaps are 8 to 16 s. Kinds come from a shuffled bag, so that each is seen before one repeats.
     """
 
-    def __init__(self, seed: int, camera_index: int) -> None:
+    def __init__(self, seed: int, camera_index: int, kinds: tuple[str, ...] = KINDS) -> None:
+        self._kinds = kinds
         self._rng = np.random.default_rng([seed, camera_index, 1])
-        # Part k is at the middle of the picture at (k + 1/2) periods and comes into view less
-        # than one period earlier, so this part is the first to be wholly after the quiet time.
+        # Part k comes to rest at k periods and into view less than one period earlier, so this
+        # part is the first to be wholly after the quiet time.
         first = int(np.ceil(QUIET_S / PERIOD_S)) + 1
         self._next_part = first + (camera_index * _SECOND_CAMERAS_LAG) % len(_GAPS_IN_PARTS)
         self._bag: list[str] = []
@@ -62,7 +67,7 @@ class Schedule:
 
     def _plant(self) -> None:
         if not self._bag:
-            self._bag = [KINDS[int(index)] for index in self._rng.permutation(len(KINDS))]
+            self._bag = [self._kinds[int(index)] for index in self._rng.permutation(len(self._kinds))]
         part = self._next_part
         self._known[part] = Defect(part, self._bag.pop())
         self._next_part = part + int(self._rng.choice(_GAPS_IN_PARTS))

@@ -93,9 +93,7 @@ def match(
             undecided.append(defect)
         else:
             missed.append(defect)
-    false = [
-        alert for alert in alerts if not any(_meet(defect, alert, slack_ns) for defect in planted)
-    ]
+    false = [alert for alert in alerts if not any(_meet(defect, alert, slack_ns) for defect in planted)]
     return Outcome(tuple(found), tuple(missed), tuple(undecided), tuple(false))
 
 
@@ -132,9 +130,7 @@ def _planted(line: str, where: str) -> Planted:
             judged=bool(row.get("judged", True)),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(
-            f"{where}: expected a JSON object with camera, kind, started_at_ns and ended_at_ns"
-        ) from error
+        raise ValueError(f"{where}: expected a JSON object with camera, kind, started_at_ns and ended_at_ns") from error
     if defect.ended_at_ns < defect.started_at_ns:
         raise ValueError(f"{where}: ended_at_ns is before started_at_ns")
     return defect

@@ -31,12 +31,7 @@ def panels(path: Path) -> list[dict[str, Any]]:
 
 
 def rules() -> list[dict[str, Any]]:
-    return [
-        rule
-        for path in RULE_FILES
-        for group in load_yaml(path)["groups"]
-        for rule in group["rules"]
-    ]
+    return [rule for path in RULE_FILES for group in load_yaml(path)["groups"] for rule in group["rules"]]
 
 
 def expressions() -> dict[str, str]:

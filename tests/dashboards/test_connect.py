@@ -43,9 +43,7 @@ def test_white_space_around_the_token_is_dropped(grafana: StubGrafana) -> None:
     assert connect(grafana.url, f"{TOKEN}\n").open_region(1, ["t"], "t") == 1
 
 
-@pytest.mark.parametrize(
-    "token", ["", " \n", "two words", "line\nbreak", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"]
-)
+@pytest.mark.parametrize("token", ["", " \n", "two words", "line\nbreak", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"])
 def test_an_impossible_token_is_rejected_and_not_repeated(token: str) -> None:
     with pytest.raises(GrafanaRejected, match=r"grafana\.token") as caught:
         connect(URL, token)

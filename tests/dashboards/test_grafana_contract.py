@@ -32,15 +32,11 @@ ALL_CALLS = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
 HTML_502 = Fault(502, b"<html>the word message is in here</html>")
 
 
-def test_health_tells_the_version_without_a_valid_token(
-    grafana: StubGrafana, library: Library
-) -> None:
+def test_health_tells_the_version_without_a_valid_token(grafana: StubGrafana, library: Library) -> None:
     assert connect(grafana.url, "wrong-token", library=library).health() == "11.6.0"
 
 
-def test_a_region_is_opened_and_closed_and_keeps_its_tags_and_text(
-    client: GrafanaClient, grafana: StubGrafana
-) -> None:
+def test_a_region_is_opened_and_closed_and_keeps_its_tags_and_text(client: GrafanaClient, grafana: StubGrafana) -> None:
     region = client.open_region(1_000, TAGS, "scratch on line-1")
     client.close_region(region, 5_000)
     assert grafana.annotations == {
@@ -54,9 +50,7 @@ def test_a_region_is_opened_and_closed_and_keeps_its_tags_and_text(
     }
 
 
-def test_opening_again_finds_the_alert_and_posts_nothing(
-    client: GrafanaClient, grafana: StubGrafana
-) -> None:
+def test_opening_again_finds_the_alert_and_posts_nothing(client: GrafanaClient, grafana: StubGrafana) -> None:
     other = client.open_region(500, ["linewatch", "alert:other"], "other")
     first = client.open_region(1_000, TAGS, "first")
     assert client.open_region(2_000, TAGS, "repeated after a crash") == first
@@ -105,9 +99,7 @@ def test_a_folder_that_someone_else_makes_in_between_counts_as_there(
     assert client.ensure_folder("linewatch", "linewatch") is False
 
 
-def test_a_dashboard_is_created_left_alone_and_updated(
-    client: GrafanaClient, grafana: StubGrafana
-) -> None:
+def test_a_dashboard_is_created_left_alone_and_updated(client: GrafanaClient, grafana: StubGrafana) -> None:
     client.ensure_folder("f", "F")
     assert client.push_dashboard(MODEL, "f") == "created"
     assert client.push_dashboard(MODEL, "f") == "unchanged"
@@ -116,9 +108,7 @@ def test_a_dashboard_is_created_left_alone_and_updated(
     assert grafana.dashboards["line"]["dashboard"]["title"] == "New"
 
 
-def test_a_dashboard_in_another_folder_is_moved(
-    client: GrafanaClient, grafana: StubGrafana
-) -> None:
+def test_a_dashboard_in_another_folder_is_moved(client: GrafanaClient, grafana: StubGrafana) -> None:
     client.ensure_folder("f", "F")
     client.ensure_folder("g", "G")
     client.push_dashboard(MODEL, "f")
@@ -137,9 +127,7 @@ def test_ending_an_unknown_region_is_final(client: GrafanaClient) -> None:
     assert caught.value.status == 404
 
 
-def test_204_is_success_where_no_content_is_needed(
-    client: GrafanaClient, grafana: StubGrafana
-) -> None:
+def test_204_is_success_where_no_content_is_needed(client: GrafanaClient, grafana: StubGrafana) -> None:
     region = client.open_region(1, ["t"], "t")
     grafana.faults.append(Fault(204))
     client.close_region(region, 2)
@@ -225,9 +213,7 @@ def test_a_refused_connection_is_unavailable_and_names_the_address(
             call(connect(url, TOKEN, library=library))
 
 
-def test_the_token_is_in_no_message_and_no_trace(
-    client: GrafanaClient, grafana: StubGrafana
-) -> None:
+def test_the_token_is_in_no_message_and_no_trace(client: GrafanaClient, grafana: StubGrafana) -> None:
     echo = f'{{"message": "unknown token {TOKEN}"}}'.encode()
     for fault in (Fault(401, echo, "application/json"), Fault(500, echo, "application/json")):
         grafana.faults.append(fault)

@@ -26,9 +26,7 @@ def test_a_push_that_failed_can_be_repeated(client: GrafanaClient, grafana: Stub
     assert [done.outcome for done in push(client)] == ["created"]
 
 
-@pytest.mark.parametrize(
-    "content", ["{", "[]", '{"uid": "a"}', '{"title": "a"}', '{"uid": 5, "title": "a"}', "\xff"]
-)
+@pytest.mark.parametrize("content", ["{", "[]", '{"uid": "a"}', '{"title": "a"}', '{"uid": 5, "title": "a"}', "\xff"])
 def test_a_bad_file_is_named_and_nothing_is_sent(
     client: GrafanaClient, grafana: StubGrafana, tmp_path: Path, content: str
 ) -> None:

@@ -25,11 +25,7 @@ from dashboards.push import FOLDER_TITLE, FOLDER_UID
 from monitor.serving.metrics import DECLARED
 
 EXPRESSIONS = expressions()
-PANELS = [
-    pytest.param(panel, id=f"{path.stem}-{panel['id']}")
-    for path in DASHBOARD_FILES
-    for panel in panels(path)
-]
+PANELS = [pytest.param(panel, id=f"{path.stem}-{panel['id']}") for path in DASHBOARD_FILES for panel in panels(path)]
 COUNTER_FUNCTIONS = r"(?:rate|irate|increase)\("
 
 
@@ -37,9 +33,7 @@ def test_the_generated_files_are_current(capsys: pytest.CaptureFixture[str]) -> 
     assert build.main(["--check"]) == 0, capsys.readouterr().err
 
 
-def test_check_finds_a_changed_and_a_missing_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_finds_a_changed_and_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     directory = ["--directory", str(tmp_path)]
     assert build.main(["--check", *directory]) == 1
     assert "line.json: not current" in capsys.readouterr().err
@@ -117,10 +111,7 @@ def test_a_panel_has_title_description_source_unit_and_targets(panel: dict[str, 
     assert panel["description"].strip().endswith(".")
     if panel["type"] == "text":
         assert panel["options"]["mode"] == "html"
-        assert (
-            "${base_url}/api/cameras/${camera:percentencode}/latest.jpg"
-            in (panel["options"]["content"])
-        )
+        assert "${base_url}/api/cameras/${camera:percentencode}/latest.jpg" in (panel["options"]["content"])
         return
     assert panel["datasource"]["uid"] == "${datasource}"
     assert panel["fieldConfig"]["defaults"]["unit"]
@@ -153,9 +144,7 @@ def test_promtool_accepts_every_expression(tmp_path: Path) -> None:
     ]
     path = tmp_path / "rules.yaml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "all", "rules": records}]}))
-    done = subprocess.run(
-        ["promtool", "check", "rules", str(path)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["promtool", "check", "rules", str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

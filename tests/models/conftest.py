@@ -50,9 +50,7 @@ def calibration() -> Calibration:
 
 
 @pytest.fixture
-def scorer(
-    networks: tuple[Generator, Discriminator], small: Architecture, calibration: Calibration
-) -> GanomalyScorer:
+def scorer(networks: tuple[Generator, Discriminator], small: Architecture, calibration: Calibration) -> GanomalyScorer:
     return GanomalyScorer(networks[0], small, calibration, device="cpu", precision="fp32")
 
 

@@ -17,9 +17,7 @@ def test_off_changes_nothing(x: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("change", [{"shift_px": 2.0}, {"light": 0.2}, {"noise": 0.05}])
-def test_changes_within_the_range_and_differently_each_time(
-    x: torch.Tensor, change: dict[str, float]
-) -> None:
+def test_changes_within_the_range_and_differently_each_time(x: torch.Tensor, change: dict[str, float]) -> None:
     augment = Augment(**change)
     before = x.clone()
     once, again = augment(x), augment(x)

@@ -44,12 +44,8 @@ def refused(path: Path) -> str:
     return str(told.value)
 
 
-def test_round_trip(
-    path: Path, networks: Networks, small: Architecture, calibration: Calibration
-) -> None:
-    before = GanomalyScorer(
-        networks[0], small, calibration, norm="absolute", device="cpu", precision="fp32"
-    )
+def test_round_trip(path: Path, networks: Networks, small: Architecture, calibration: Calibration) -> None:
+    before = GanomalyScorer(networks[0], small, calibration, norm="absolute", device="cpu", precision="fp32")
     after = load(path, device="cpu", precision="fp32")
     assert after.info == before.info
     pictures = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
@@ -140,9 +136,7 @@ def test_metadata_that_is_no_json(path: Path) -> None:
     assert "not JSON" in refused(rewritten(path, score="{squared"))
 
 
-@pytest.mark.parametrize(
-    "key", ["architecture", "preprocessing", "score", "calibration", "training"]
-)
+@pytest.mark.parametrize("key", ["architecture", "preprocessing", "score", "calibration", "training"])
 def test_metadata_lacks_a_part(path: Path, key: str) -> None:
     assert f"lacks {key}" in refused(rewritten(path, **{key: None}))
 
@@ -186,9 +180,7 @@ def test_weights_missing_and_unknown(path: Path) -> None:
 
 def test_weights_in_half_precision(path: Path) -> None:
     tensors = load_file(path)
-    tensors["discriminator.encoder.last.weight"] = tensors[
-        "discriminator.encoder.last.weight"
-    ].half()
+    tensors["discriminator.encoder.last.weight"] = tensors["discriminator.encoder.last.weight"].half()
     assert "torch.float16" in refused(rewritten(path, tensors))
 
 

@@ -24,9 +24,7 @@ def millions(network: nn.Module) -> float:
 @pytest.mark.parametrize("size", COUNTS)
 def test_parameter_counts_at_the_paper_defaults(size: int) -> None:
     with torch.device("meta"):
-        generator, discriminator = (
-            net(Architecture(size=size)) for net in (Generator, Discriminator)
-        )
+        generator, discriminator = (net(Architecture(size=size)) for net in (Generator, Discriminator))
     assert round(millions(generator), 2) == COUNTS[size][0]
     assert round(millions(generator) + millions(discriminator), 2) == COUNTS[size][1]
 

@@ -17,16 +17,12 @@ from models.training_config import TrainConfig
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_report_lies_beside_the_checkpoint(
-    scene: Callable[..., Picture], tmp_path: Path, channels: int
-) -> None:
+def test_report_lies_beside_the_checkpoint(scene: Callable[..., Picture], tmp_path: Path, channels: int) -> None:
     pictures = scene(30)[..., :channels].copy()
     arch = Architecture(size=32, channels=channels, nz=8, ngf=4)
     config = TrainConfig(arch, batch=8, max_steps=4, minutes=None, evaluate_every=2, device="cpu")
     result = train(pictures, config, tmp_path / "line.safetensors")
-    result = dataclasses.replace(
-        result, history=(*result.history, {**result.history[-1], "con": float("nan")})
-    )
+    result = dataclasses.replace(result, history=(*result.history, {**result.history[-1], "con": float("nan")}))
     scorer = load(result.out, device="cpu")
     png, text = write_report(result, scorer, pictures)
     assert (png.name, text.name) == ("line.report.png", "line.report.json")

@@ -33,9 +33,7 @@ def test_scores_are_the_code_distance(scorer: GanomalyScorer, networks: Networks
     x = torch.from_numpy(POOL).permute(0, 3, 1, 2) / 127.5 - 1
     with torch.inference_mode():
         made = networks[0](x)
-    np.testing.assert_allclose(
-        scorer.score(POOL), code_distance(made.code, made.code_again).numpy(), rtol=1e-4
-    )
+    np.testing.assert_allclose(scorer.score(POOL), code_distance(made.code, made.code_again).numpy(), rtol=1e-4)
 
 
 @pytest.fixture(scope="module", params=["fp32", "bf16"])
@@ -48,9 +46,7 @@ def either(request: pytest.FixtureRequest) -> GanomalyScorer:
     return GanomalyScorer(generator, SMALL, calibration, device="cpu", precision=precision)
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chosen=st.lists(st.integers(0, len(POOL) - 1), min_size=1, max_size=3 * CHUNK["cpu"]))
 def test_a_score_does_not_depend_on_its_batch(either: GanomalyScorer, chosen: list[int]) -> None:
     """To the last bit, whatever comes with it and wherever it stands."""
@@ -66,9 +62,7 @@ def test_scoring_does_not_change_the_model(scorer: GanomalyScorer, networks: Net
     np.testing.assert_array_equal(scorer.score(POOL), first)
 
 
-def test_scores_in_evaluation_mode_even_after_someone_trained(
-    scorer: GanomalyScorer, networks: Networks
-) -> None:
+def test_scores_in_evaluation_mode_even_after_someone_trained(scorer: GanomalyScorer, networks: Networks) -> None:
     expected = scorer.score(POOL)
     networks[0].train()
     np.testing.assert_array_equal(scorer.score(POOL), expected)
@@ -110,9 +104,7 @@ def test_a_broken_model_is_not_hidden(networks: Networks, calibration: Calibrati
     assert np.isnan(broken.score(POOL)).all()
 
 
-def test_both_norms_differ_and_others_are_refused(
-    networks: Networks, calibration: Calibration
-) -> None:
+def test_both_norms_differ_and_others_are_refused(networks: Networks, calibration: Calibration) -> None:
     made = [
         GanomalyScorer(networks[0], SMALL, calibration, norm=n, device="cpu", precision="fp32")
         for n in ("squared", "absolute")
@@ -153,7 +145,5 @@ def test_precision() -> None:
 
 
 def test_half_precision_tells_nearly_the_same(either: GanomalyScorer) -> None:
-    exact = GanomalyScorer(
-        either._generator, SMALL, either.info.calibration, device="cpu", precision="fp32"
-    )
+    exact = GanomalyScorer(either._generator, SMALL, either.info.calibration, device="cpu", precision="fp32")
     np.testing.assert_allclose(either.score(POOL), exact.score(POOL), rtol=0.02)

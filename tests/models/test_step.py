@@ -84,9 +84,7 @@ def weights(network: nn.Module) -> list[Tensor]:
     return [p.detach().clone() for p in network.parameters()]
 
 
-def test_a_collapsed_discriminator_is_begun_anew(
-    step: Step, x: Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_collapsed_discriminator_is_begun_anew(step: Step, x: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     # Real pictures get a logit far above 0 and rebuilt ones far below: nothing left to teach.
     teach = step.discriminator.forward
 
@@ -114,9 +112,7 @@ def test_a_healthy_discriminator_is_left_alone(step: Step, x: Tensor) -> None:
     before = weights(step.discriminator)
     made = step(x)
     assert not made.d_reset and step.resets == 0
-    moved = [
-        float((a - b).abs().max()) for a, b in zip(before, weights(step.discriminator), strict=True)
-    ]
+    moved = [float((a - b).abs().max()) for a, b in zip(before, weights(step.discriminator), strict=True)]
     assert 0 < max(moved) < 1e-3
 
 

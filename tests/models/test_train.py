@@ -66,8 +66,7 @@ def test_learns_what_is_normal(scene: Scene, out: Path) -> None:
     assert made.false_positive_rate is not None and made.false_positive_rate <= 0.04
     # And the heat map rises where the quarter is missing, more than opposite to it.
     faulty_heat, normal_heat = (
-        np.mean([scorer.heat(p) for p in scene(20, 9, fault=fault)], axis=0)
-        for fault in (True, False)
+        np.mean([scorer.heat(p) for p in scene(20, 9, fault=fault)], axis=0) for fault in (True, False)
     )
     risen = faulty_heat - normal_heat
     assert risen[8:16, 16:24].mean() > 1.5 * risen[16:24, 8:16].mean() > 0
@@ -96,9 +95,7 @@ def test_checkpoint_says_how_it_came_about(pictures: Picture, out: Path) -> None
     )
 
 
-def test_held_out_pictures_are_never_trained_on(
-    pictures: Picture, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_held_out_pictures_are_never_trained_on(pictures: Picture, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Picture] = []
     real = Step.__call__
 
@@ -147,9 +144,7 @@ def test_interrupt_keeps_the_best(pictures: Picture, out: Path, step: int) -> No
     assert load_checkpoint(out).training["stopped"] == "asked"
 
 
-def test_best_is_kept_and_not_the_last(
-    pictures: Picture, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_best_is_kept_and_not_the_last(pictures: Picture, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([3.0, 1.0, 2.0])
     monkeypatch.setattr(models.train._Run, "_loss", lambda *_: next(losses))
     result = train(pictures, CONFIG, out)
@@ -207,9 +202,7 @@ def test_no_number_stops_with_a_reason_and_the_best_so_far(
     assert np.isfinite(load(out, device="cpu").score(pictures)).all()
 
 
-def test_no_number_from_the_start_is_an_error(
-    pictures: Picture, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_number_from_the_start_is_an_error(pictures: Picture, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Step.__call__
     monkeypatch.setattr(Step, "__call__", lambda self, x: real(self, x * float("nan")))
     with pytest.raises(TrainingError, match="no number at step 1"):

@@ -129,7 +129,5 @@ class Line:
             evidence_url="http://elsewhere/evidence.jpg" if picture else None,
             model="0123456789ab",
         )
-        self.outbox.write(
-            Event(f"linewatch.alert.{'resolved' if ended else 'firing'}", at_ns, alert), ttl_s=600
-        )
+        self.outbox.write(Event(f"linewatch.alert.{'resolved' if ended else 'firing'}", at_ns, alert), ttl_s=600)
         return alert

@@ -48,6 +48,15 @@ def score(value: float, seq: int = 0, camera: str = "line-1", at_ns: int | None 
 def verdict(seq: int, anomalous: bool, value: float | None = None, camera: str = "line-1") -> Verdict:
     value = (3.0 if anomalous else 1.0) if value is None else value
     return Verdict(
-        frame=frame(seq, camera), picture=PICTURE, score=value, normalised=min(1.0, value / 4), low=0.0, high=4.0,
-        count=10, state=State.READY, limit=2.0, threshold=0.5, anomalous=anomalous,
+        frame=frame(seq, camera),
+        picture=PICTURE,
+        score=value,
+        normalised=min(1.0, value / 4),
+        low=0.0,
+        high=4.0,
+        count=10,
+        state=State.READY,
+        limit=2.0,
+        threshold=0.5,
+        anomalous=anomalous,
     )

@@ -46,8 +46,15 @@ def checkpoint(path: Path) -> tuple[float, float]:
     # Around the lower score, so that the threshold lies between the two.
     calibration = Calibration.from_scores(np.linspace(normal * 0.99, normal * 1.01, 40))
     assert calibration.threshold < max(dark, bright)
-    save(path, generator, discriminator, architecture, norm="squared", calibration=calibration,
-         training={"note": "random, for tests"})
+    save(
+        path,
+        generator,
+        discriminator,
+        architecture,
+        norm="squared",
+        calibration=calibration,
+        training={"note": "random, for tests"},
+    )
     return float(dark), float(bright)
 
 
@@ -105,8 +112,13 @@ def until(condition: Callable[[], bool], timeout_s: float = 40) -> bool:
 
 def read_topic(address: str, topic: str, count: int, timeout_s: float = 30) -> list[Any]:
     """The first `count` records of a topic, or what came in time."""
-    consumer = KafkaConsumer(topic, bootstrap_servers=address, auto_offset_reset="earliest", enable_auto_commit=False,
-                             metadata_max_age_ms=1000)
+    consumer = KafkaConsumer(
+        topic,
+        bootstrap_servers=address,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        metadata_max_age_ms=1000,
+    )
     found: list[Any] = []
     end_s = time.monotonic() + timeout_s
     while len(found) < count and time.monotonic() < end_s:

@@ -27,8 +27,13 @@ ROOT = Path(__file__).parents[2]
 
 def linewatch(*arguments: str | Path, cwd: Path, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "monitor.cli", *map(str, arguments)], cwd=cwd, env=environment(), text=True,
-        capture_output=True, timeout=timeout_s, check=False,
+        [sys.executable, "-m", "monitor.cli", *map(str, arguments)],
+        cwd=cwd,
+        env=environment(),
+        text=True,
+        capture_output=True,
+        timeout=timeout_s,
+        check=False,
     )
 
 
@@ -75,8 +80,12 @@ def test_a_run_whose_sources_end_ends_with_its_summary(line: dict[str, Any], tmp
 def test_a_signal_ends_a_run_in_order(line: dict[str, Any], tmp_path: Path, number: signal.Signals) -> None:
     line["sources"][0]["files"] |= {"loop": True, "fps": 50}
     process = subprocess.Popen(
-        [sys.executable, "-m", "monitor.cli", "run", write(line, tmp_path)], cwd=tmp_path, env=environment(),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "monitor.cli", "run", write(line, tmp_path)],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stderr is not None
     for row in process.stderr:
@@ -92,7 +101,7 @@ def test_a_signal_ends_a_run_in_order(line: dict[str, Any], tmp_path: Path, numb
     [
         ({"model": {"checkpoint": "none.safetensors"}}, ":2: model.checkpoint: no file none.safetensors"),
         ({"model": {"checkpoint": "line/00.jpg"}}, ":2: model.checkpoint: line/00.jpg"),
-        ({"sources": [{"files": {"camera": "b", "path": "nowhere/*.mp4"}}]}, "sources[0].files.path: no picture or film"),
+        ({"sources": [{"files": {"camera": "b", "path": "no/*.mp4"}}]}, "sources[0].files.path: no picture or film"),
         ({"alert": {}}, "alert: unknown key; did you mean alerts?"),
     ],
 )
@@ -117,9 +126,20 @@ def test_a_port_that_is_taken_is_named(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["run"], ["run", "nowhere.yaml"], ["train", "nowhere"], ["train", "rtsp:///"], ["train", "kafka://host"],
-     ["nonsense"], ["--log-format", "xml", "run", "x"], ["train", ".", "--size", "50"], ["demo", "--film", "x.mp4"],
-     ["evaluate", "none.safetensors", "."], ["simulate"], ["dashboards", "push", "nowhere.yaml"]],
+    [
+        ["run"],
+        ["run", "nowhere.yaml"],
+        ["train", "nowhere"],
+        ["train", "rtsp:///"],
+        ["train", "kafka://host"],
+        ["nonsense"],
+        ["--log-format", "xml", "run", "x"],
+        ["train", ".", "--size", "50"],
+        ["demo", "--film", "x.mp4"],
+        ["evaluate", "none.safetensors", "."],
+        ["simulate"],
+        ["dashboards", "push", "nowhere.yaml"],
+    ],
 )
 def test_wrong_usage_ends_with_2_and_says_why(
     tmp_path: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
@@ -171,9 +191,28 @@ def test_ctrl_c_keeps_the_best_training_so_far(tmp_path: Path) -> None:
     for i in range(20):
         (tmp_path / "good" / f"{i}.jpg").write_bytes(encode_jpeg(rng.integers(0, 255, (32, 32, 3), np.uint8)))
     process = subprocess.Popen(
-        [sys.executable, "-m", "monitor.cli", "train", "good", "--out", "m.safetensors", "--minutes", "10",
-         "--size", "32", "--ngf", "8", "--batch", "8"],
-        cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [
+            sys.executable,
+            "-m",
+            "monitor.cli",
+            "train",
+            "good",
+            "--out",
+            "m.safetensors",
+            "--minutes",
+            "10",
+            "--size",
+            "32",
+            "--ngf",
+            "8",
+            "--batch",
+            "8",
+        ],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stderr is not None
     for row in process.stderr:

@@ -196,9 +196,7 @@ def test_a_missing_package_is_named_with_its_remedy(
     for module in [name for name in sys.modules if name.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(
-        EmbeddedServerError, match=rf'{package}.*pip install "linewatch\[embedded\]"'
-    ):
+    with pytest.raises(EmbeddedServerError, match=rf'{package}.*pip install "linewatch\[embedded\]"'):
         server.start()
 
 

@@ -102,7 +102,10 @@ def test_an_adopted_episode_ends_with_its_own_id() -> None:
 patterns = st.text(alphabet="x.", max_size=120)
 rules = st.builds(
     lambda k, extra, m, c: EpisodeRule(k, k + extra, m, c * STEP_NS / 1e9),
-    st.integers(1, 4), st.integers(0, 4), st.integers(1, 5), st.integers(0, 8),
+    st.integers(1, 4),
+    st.integers(0, 4),
+    st.integers(1, 5),
+    st.integers(0, 8),
 )
 
 

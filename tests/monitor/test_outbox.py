@@ -27,9 +27,11 @@ from tests.monitor.scenes import T0_NS, verdict
 def alert(number: int = 1, camera: str = "line-1", ended: bool = False) -> Alert:
     start = T0_NS + number * 1_000_000_000
     return alert_of(
-        Episode(f"{number:x}", camera, start, 2.0, 1.0, Severity.WARNING, "t/0/1", 1, start,
-                start + 1 if ended else None),
-        "model", None,
+        Episode(
+            f"{number:x}", camera, start, 2.0, 1.0, Severity.WARNING, "t/0/1", 1, start, start + 1 if ended else None
+        ),
+        "model",
+        None,
     )
 
 
@@ -61,8 +63,18 @@ def test_events_are_cloudevents_as_the_contract_says() -> None:
     document = event(1).document()
     assert document["specversion"] == "1.0" and document["subject"] == "line-1"
     assert document["time"].endswith("Z") and document["source"]
-    assert {"alert_id", "camera", "severity", "started_at", "ended_at", "peak_score", "threshold", "frame",
-            "evidence_url", "model"} <= set(document["data"])
+    assert {
+        "alert_id",
+        "camera",
+        "severity",
+        "started_at",
+        "ended_at",
+        "peak_score",
+        "threshold",
+        "frame",
+        "evidence_url",
+        "model",
+    } <= set(document["data"])
     assert set(document["data"]["frame"]) == {"camera", "seq", "captured_at", "origin"}
     json.dumps(document)
 
@@ -221,8 +233,13 @@ def test_the_reporter_keeps_events_while_redis_is_away(prefix: str, tmp_path: An
     written: list[Event] = []
     outbox = Outbox(client, prefix)
     reporter = Reporter(
-        outbox, EvidenceStore(tmp_path, 1), lambda p: np.zeros((8, 8), np.float32), model="m",
-        base_url="http://here/", keep_s=60, written=written.append,
+        outbox,
+        EvidenceStore(tmp_path, 1),
+        lambda p: np.zeros((8, 8), np.float32),
+        model="m",
+        base_url="http://here/",
+        keep_s=60,
+        written=written.append,
     )
     server.stop()
     episodes = Episodes(EpisodeRule(1, 1, 1, 0))
@@ -248,8 +265,15 @@ def test_an_alert_goes_out_without_its_picture_where_the_disk_is_full(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(store, "save", full)
-    reporter = Reporter(outbox, store, lambda p: np.zeros((8, 8), np.float32), model="m", base_url="http://here",
-                        keep_s=60, written=lambda e: None)
+    reporter = Reporter(
+        outbox,
+        store,
+        lambda p: np.zeros((8, 8), np.float32),
+        model="m",
+        base_url="http://here",
+        keep_s=60,
+        written=lambda e: None,
+    )
     episodes = Episodes(EpisodeRule(1, 1, 1, 0))
     transition = episodes.step(verdict(0, True))
     assert isinstance(transition, Transition) and transition.change is Change.FIRING

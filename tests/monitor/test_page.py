@@ -181,18 +181,14 @@ def test_hidden_tab_asks_for_no_pictures(page: Page, line: Line) -> None:
         with page.expect_response("**/api/cameras"):
             page.clock.run_for(11_000)
     assert not [url for url in asked if url.endswith((".jpg", "/api/events")) or "/scores" in url]
-    page.evaluate(
-        "() => { window.look = 'visible'; document.dispatchEvent(new Event('visibilitychange')); }"
-    )
+    page.evaluate("() => { window.look = 'visible'; document.dispatchEvent(new Event('visibilitychange')); }")
     wait_grey(page, "line-1", 220)
 
 
 def test_chart_draws_scores_limit_and_alert(page: Page, line: Line) -> None:
     line.alarm("a1", "line-1", ago_s=40, ended=True)
     for step in range(100):
-        line.see(
-            "line-1", seq=step, ago_s=100 - step, score=0.02 if step in range(60, 64) else 0.004
-        )
+        line.see("line-1", seq=step, ago_s=100 - step, score=0.02 if step in range(60, 64) else 0.004)
     page.goto("/")
     # Whether the canvas has pixels enough of a colour.
     count = """(colour) => {
@@ -221,9 +217,7 @@ def test_alert_comes_live_and_once(page: Page, line: Line) -> None:
     page.goto("/")
     expect(page.locator("#no-alerts")).to_contain_text("No alerts yet")
     expect(page.locator("#live")).to_have_text("live")
-    page.route(
-        "**/api/alerts?*", lambda route: route.abort()
-    )  # From here on only events can bring news.
+    page.route("**/api/alerts?*", lambda route: route.abort())  # From here on only events can bring news.
     row = page.locator('[data-alert="beef"]')
     line.alarm("beef", "line-1")
     expect(row).to_be_visible()
@@ -233,9 +227,7 @@ def test_alert_comes_live_and_once(page: Page, line: Line) -> None:
     expect(page.locator("#announce")).to_have_text("New critical alert on camera line-1")
     expect(page.locator("#open-alerts")).to_have_text("1")
     expect(page).to_have_title("(1) linewatch")
-    until(
-        page, "() => document.querySelector('[data-alert=beef] .thumb img')?.naturalWidth === 160"
-    )
+    until(page, "() => document.querySelector('[data-alert=beef] .thumb img')?.naturalWidth === 160")
     line.alarm("beef", "line-1")  # Delivered again.
     line.alarm("beef", "line-1", ended=True)
     expect(row.locator(".lasting")).to_have_text("lasted 3 s")
@@ -367,9 +359,7 @@ def test_reasons_of_readiness_come_and_go(page: Page, line: Line) -> None:
 def test_camera_without_a_picture(page: Page, line: Line) -> None:
     line.board.reported("line-9", up=False)
     page.goto("/")
-    expect(page.locator('[data-camera="line-9"] .veil')).to_have_text(
-        "No picture yet: the camera is down"
-    )
+    expect(page.locator('[data-camera="line-9"] .veil')).to_have_text("No picture yet: the camera is down")
     expect(page.locator('[data-camera="line-9"] .against')).to_have_text("no score yet")
 
 
@@ -385,12 +375,8 @@ def test_redis_away_is_told_and_what_is_known_stays(browser: Browser, tmp_path: 
             expect(page.locator('[data-alert="beef"]')).to_be_visible()
             valkey.stop()
             page.get_by_role("button", name="Acknowledge").click()
-            expect(page.locator(".alert .note")).to_contain_text(
-                "Redis does not answer", timeout=WAIT_MS
-            )
-            expect(page.locator("#alerts-trouble")).to_contain_text(
-                "Redis does not answer", timeout=WAIT_MS
-            )
+            expect(page.locator(".alert .note")).to_contain_text("Redis does not answer", timeout=WAIT_MS)
+            expect(page.locator("#alerts-trouble")).to_contain_text("Redis does not answer", timeout=WAIT_MS)
             expect(page.locator('[data-alert="beef"]')).to_be_visible()
             expect(page.locator("#ready")).to_have_text("ready")
         finally:

@@ -17,6 +17,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from monitor.embedded import EmbeddedBroker, EmbeddedRtsp, EmbeddedValkey
 from streams.simulator import Line, write_film
+from tests.dashboards.stub_grafana import TOKEN, StubGrafana, serve
 from tests.monitor.service import Running, checkpoint, pictures, read_topic, until
 
 pytestmark = pytest.mark.slow
@@ -44,8 +45,14 @@ def configuration(
 
 
 def kafka(broker: EmbeddedBroker, topic: str) -> dict[str, Any]:
-    return {"kafka": {"bootstrap_servers": broker.address, "topic": topic, "group_id": f"g-{topic}",
-                      "session_timeout_ms": 6000}}
+    return {
+        "kafka": {
+            "bootstrap_servers": broker.address,
+            "topic": topic,
+            "group_id": f"g-{topic}",
+            "session_timeout_ms": 6000,
+        }
+    }
 
 
 def balanced(account: dict[str, Any]) -> bool:
@@ -61,7 +68,11 @@ def bomb(jpeg: bytes) -> bytes:
 
 
 def test_all_three_kinds_of_source_in_one_run(
-    model: tuple[Path, bytes, bytes], broker: EmbeddedBroker, topic: str, valkey: EmbeddedValkey, prefix: str,
+    model: tuple[Path, bytes, bytes],
+    broker: EmbeddedBroker,
+    topic: str,
+    valkey: EmbeddedValkey,
+    prefix: str,
     tmp_path: Path,
 ) -> None:
     path, normal, _ = model
@@ -75,16 +86,27 @@ def test_all_three_kinds_of_source_in_one_run(
     with EmbeddedRtsp(films) as rtsp:
         config = configuration(
             path,
-            [kafka(broker, topic), {"rtsp": {"camera": "rtsp-cam", "url": rtsp.url("line")}},
-             {"files": {"camera": "bench", "path": str(films / "*.mp4"), "fps": 40}}],
-            valkey, prefix, tmp_path,
+            [
+                kafka(broker, topic),
+                {"rtsp": {"camera": "rtsp-cam", "url": rtsp.url("line")}},
+                {"files": {"camera": "bench", "path": str(films / "*.mp4"), "fps": 40}},
+            ],
+            valkey,
+            prefix,
+            tmp_path,
         )
         with Running(config, tmp_path) as running:
+
             def scored() -> dict[str, int]:
                 return {c["camera"]: c["ledger"]["scored"] for c in running.json("/api/cameras")}
 
-            assert until(lambda: scored().get("kafka-cam", 0) == 30 and scored().get("bench", 0) == frames
-                         and scored().get("rtsp-cam", 0) >= 10), scored()
+            assert until(
+                lambda: (
+                    scored().get("kafka-cam", 0) == 30
+                    and scored().get("bench", 0) == frames
+                    and scored().get("rtsp-cam", 0) >= 10
+                )
+            ), scored()
             ready, _ = running.get("/readyz")
             assert ready == 200
             for camera in ("kafka-cam", "rtsp-cam", "bench"):
@@ -96,26 +118,54 @@ def test_all_three_kinds_of_source_in_one_run(
 
 
 def test_an_anomaly_is_one_alert_with_its_picture_everywhere(
-    model: tuple[Path, bytes, bytes], broker: EmbeddedBroker, topic: str, valkey: EmbeddedValkey, prefix: str,
+    model: tuple[Path, bytes, bytes],
+    broker: EmbeddedBroker,
+    topic: str,
+    valkey: EmbeddedValkey,
+    prefix: str,
     tmp_path: Path,
+) -> None:
+    with serve() as grafana:
+        one_alert_everywhere(model, broker, topic, valkey, prefix, tmp_path, grafana)
+
+
+def one_alert_everywhere(
+    model: tuple[Path, bytes, bytes],
+    broker: EmbeddedBroker,
+    topic: str,
+    valkey: EmbeddedValkey,
+    prefix: str,
+    tmp_path: Path,
+    grafana: StubGrafana,
 ) -> None:
     path, normal, anomalous = model
     alerts_topic, scores_topic = f"alerts-{topic}", f"scores-{topic}"
     for name in (alerts_topic, scores_topic):
         broker.create_topic(name)
     config = configuration(
-        path, [kafka(broker, topic)], valkey, prefix, tmp_path,
+        path,
+        [kafka(broker, topic)],
+        valkey,
+        prefix,
+        tmp_path,
         publish={"bootstrap_servers": broker.address, "scores_topic": scores_topic, "alerts_topic": alerts_topic},
         window={"warm_up_frames": 5},
+        grafana={"url": grafana.url, "token": TOKEN},
     )
     producer = KafkaProducer(bootstrap_servers=broker.address)
     line = [normal] * 20 + [anomalous] * 6 + [normal] * 15
     start_ns = time.time_ns() - len(line) * 100_000_000
     with Running(config, tmp_path) as running:
         for i, jpeg in enumerate(line):
-            producer.send(topic, key=b"line-1", value=jpeg, headers=[
-                ("seq", b"%d" % i), ("captured_at", b"%d" % (start_ns + i * 100_000_000)),
-            ])
+            producer.send(
+                topic,
+                key=b"line-1",
+                value=jpeg,
+                headers=[
+                    ("seq", b"%d" % i),
+                    ("captured_at", b"%d" % (start_ns + i * 100_000_000)),
+                ],
+            )
         producer.flush(10)
         records = read_topic(broker.address, alerts_topic, 2)
         events = [json.loads(r.value) for r in records]
@@ -128,6 +178,12 @@ def test_an_anomaly_is_one_alert_with_its_picture_everywhere(
         assert resolved["ended_at"] > firing["started_at"] and firing["ended_at"] is None
         assert firing["peak_score"] > firing["threshold"]
 
+        assert until(lambda: any(a.get("timeEnd", 0) > a["time"] for a in grafana.annotations.values()))
+        (region,) = grafana.annotations.values()
+        assert region["time"] == firing["started_at"] // 1_000_000
+        assert region["timeEnd"] == resolved["ended_at"] // 1_000_000
+        assert f"alert:{firing['alert_id']}" in region["tags"]
+
         page = running.json("/api/alerts")
         assert [a["alert_id"] for a in page["alerts"]] == [firing["alert_id"]]
         assert firing["evidence_url"] == f"{running.url}/api/alerts/{firing['alert_id']}/evidence.jpg"
@@ -137,8 +193,18 @@ def test_an_anomaly_is_one_alert_with_its_picture_everywhere(
 
         scores = [json.loads(r.value) for r in read_topic(broker.address, scores_topic, len(line))]
         assert [s["seq"] for s in scores] == list(range(len(line)))
-        assert set(scores[0]) == {"camera", "seq", "captured_at", "score", "normalised", "low", "high", "count",
-                                  "state", "model"}
+        assert set(scores[0]) == {
+            "camera",
+            "seq",
+            "captured_at",
+            "score",
+            "normalised",
+            "low",
+            "high",
+            "count",
+            "state",
+            "model",
+        }
         assert all(0 <= s["normalised"] <= 1 for s in scores)
         assert [s["state"] for s in scores[:6]] == ["warming"] * 5 + ["ready"]
         assert [s["count"] for s in scores[:22]] == [*range(21), 20], "anomalous frames stay out of the window"
@@ -150,7 +216,11 @@ def test_an_anomaly_is_one_alert_with_its_picture_everywhere(
 
 
 def test_bad_frames_are_counted_put_aside_and_do_not_stop_the_line(
-    model: tuple[Path, bytes, bytes], broker: EmbeddedBroker, topic: str, valkey: EmbeddedValkey, prefix: str,
+    model: tuple[Path, bytes, bytes],
+    broker: EmbeddedBroker,
+    topic: str,
+    valkey: EmbeddedValkey,
+    prefix: str,
     tmp_path: Path,
 ) -> None:
     path, normal, _ = model
@@ -163,11 +233,17 @@ def test_bad_frames_are_counted_put_aside_and_do_not_stop_the_line(
     producer.send(topic, key=b"hall/1 {x}", value=normal, partition=0)
     producer.flush(10)
     with Running(config, tmp_path) as running:
+
         def accounts() -> dict[str, Any]:
             return {c["camera"]: c["ledger"] for c in running.json("/api/cameras")}
 
-        assert until(lambda: set(accounts()) == {"line-1", "unknown", "hall/1 {x}"}
-                     and all(balanced(a) for a in accounts().values()) and accounts()["hall/1 {x}"]["scored"] == 1)
+        assert until(
+            lambda: (
+                set(accounts()) == {"line-1", "unknown", "hall/1 {x}"}
+                and all(balanced(a) for a in accounts().values())
+                and accounts()["hall/1 {x}"]["scored"] == 1
+            )
+        )
         line = accounts()["line-1"]
         assert line["scored"] == 2 and line["failed"] == {"undecodable": 2, "too_large": 1}
         assert accounts()["unknown"]["failed"] == {"no_camera": 1}
@@ -191,8 +267,11 @@ def test_redis_away_at_the_start_and_in_the_middle(
     server.stop()
     producer = KafkaProducer(bootstrap_servers=broker.address)
     config = {
-        "model": {"checkpoint": str(path)}, "sources": [kafka(broker, topic)], "http": {"port": 0},
-        "redis": {"url": address, "prefix": prefix, "timeout_s": 1}, "evidence": {"dir": str(tmp_path / "e")},
+        "model": {"checkpoint": str(path)},
+        "sources": [kafka(broker, topic)],
+        "http": {"port": 0},
+        "redis": {"url": address, "prefix": prefix, "timeout_s": 1},
+        "evidence": {"dir": str(tmp_path / "e")},
     }
     with Running(config, tmp_path) as running:
         status, body = running.get("/readyz")
@@ -219,8 +298,13 @@ def test_a_broker_that_is_away_is_told_and_the_other_sources_go_on(
     (tmp_path / "a.jpg").write_bytes(normal)
     with EmbeddedBroker() as gone:
         away = kafka(gone, "frames")
-    config = configuration(path, [away, {"files": {"camera": "bench", "path": str(tmp_path / "a.jpg"), "loop": True,
-                                                   "fps": 20}}], valkey, prefix, tmp_path)
+    config = configuration(
+        path,
+        [away, {"files": {"camera": "bench", "path": str(tmp_path / "a.jpg"), "loop": True, "fps": 20}}],
+        valkey,
+        prefix,
+        tmp_path,
+    )
     with Running(config, tmp_path) as running:
         assert until(lambda: running.get("/readyz")[0] == 503)
         reasons = json.loads(running.get("/readyz")[1])["reasons"]
@@ -247,7 +331,11 @@ def test_sources_that_end_end_the_run(
 
 
 def test_an_episode_that_was_firing_goes_on_after_a_restart(
-    model: tuple[Path, bytes, bytes], broker: EmbeddedBroker, topic: str, valkey: EmbeddedValkey, prefix: str,
+    model: tuple[Path, bytes, bytes],
+    broker: EmbeddedBroker,
+    topic: str,
+    valkey: EmbeddedValkey,
+    prefix: str,
     tmp_path: Path,
 ) -> None:
     path, normal, anomalous = model
@@ -274,8 +362,13 @@ def test_with_a_token_all_but_healthz_ask_for_it(
 ) -> None:
     path, normal, _ = model
     (tmp_path / "a.jpg").write_bytes(normal)
-    config = configuration(path, [{"files": {"camera": "b", "path": str(tmp_path / "a.jpg"), "loop": True, "fps": 5}}],
-                           valkey, prefix, tmp_path)
+    config = configuration(
+        path,
+        [{"files": {"camera": "b", "path": str(tmp_path / "a.jpg"), "loop": True, "fps": 5}}],
+        valkey,
+        prefix,
+        tmp_path,
+    )
     config["http"]["token"] = "s3cret"
     with Running(config, tmp_path) as running:
         for url in ("/", "/readyz", "/metrics", "/api/cameras", "/openapi.json", "/static/page.css"):
@@ -292,8 +385,13 @@ def test_another_sites_page_cannot_change_anything(
 ) -> None:
     path, normal, _ = model
     (tmp_path / "a.jpg").write_bytes(normal)
-    config = configuration(path, [{"files": {"camera": "b", "path": str(tmp_path / "a.jpg"), "loop": True, "fps": 5}}],
-                           valkey, prefix, tmp_path)
+    config = configuration(
+        path,
+        [{"files": {"camera": "b", "path": str(tmp_path / "a.jpg"), "loop": True, "fps": 5}}],
+        valkey,
+        prefix,
+        tmp_path,
+    )
     with Running(config, tmp_path) as running:
         url = "/api/alerts/abc/acknowledge"
         assert running.get(url, "POST", **{"sec-fetch-site": "cross-site"})[0] == 403
@@ -308,8 +406,13 @@ def test_prometheus_own_checker_accepts_the_metrics(
     path, normal, anomalous = model
     for i in range(8):
         (tmp_path / f"{i}.jpg").write_bytes(anomalous if i > 2 else normal)
-    config = configuration(path, [{"files": {"camera": "b", "path": str(tmp_path / "*.jpg"), "loop": True, "fps": 50}}],
-                           valkey, prefix, tmp_path)
+    config = configuration(
+        path,
+        [{"files": {"camera": "b", "path": str(tmp_path / "*.jpg"), "loop": True, "fps": 50}}],
+        valkey,
+        prefix,
+        tmp_path,
+    )
     with Running(config, tmp_path) as running:
         assert until(lambda: running.json("/api/cameras")[0]["ledger"]["scored"] > 8)
         metrics = running.get("/metrics")[1]

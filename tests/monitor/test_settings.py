@@ -36,7 +36,9 @@ def load(config: Path, text: str, **environ: str) -> Settings:
 def test_the_smallest_file_of_the_contract_and_its_defaults(config: Path) -> None:
     got = load(config, SMALLEST)
     assert [next(k for k in ("kafka", "rtsp", "files") if getattr(s, k)) for s in got.sources] == [
-        "kafka", "rtsp", "files",
+        "kafka",
+        "rtsp",
+        "files",
     ]
     assert (got.batching.max_size, got.batching.max_wait_ms) == (64, 10)
     assert (got.window.max_frames, got.window.max_age_s, got.window.mode) == (2000, 3600, "minmax")
@@ -54,9 +56,13 @@ def test_publish_has_the_contracts_topics(config: Path) -> None:
 
 def test_every_key_can_come_from_the_environment(config: Path) -> None:
     got = load(
-        config, SMALLEST,
-        LINEWATCH_HTTP__PORT="99", LINEWATCH_ALERTS__FIRE_AFTER__FRAMES="2", LINEWATCH_REDIS__URL="redis://r:1/2",
-        LINEWATCH_SOURCES='[{"files": {"camera": "x", "path": "y"}}]', LINEWATCH_DATA="not a setting",
+        config,
+        SMALLEST,
+        LINEWATCH_HTTP__PORT="99",
+        LINEWATCH_ALERTS__FIRE_AFTER__FRAMES="2",
+        LINEWATCH_REDIS__URL="redis://r:1/2",
+        LINEWATCH_SOURCES='[{"files": {"camera": "x", "path": "y"}}]',
+        LINEWATCH_DATA="not a setting",
     )
     assert got.http.port == 99 and got.alerts.fire_after.frames == 2
     assert got.redis.url.get_secret_value() == "redis://r:1/2"

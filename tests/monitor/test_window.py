@@ -70,7 +70,9 @@ def entry(score: float, seq: int, camera: str = "c", time_ms: int | None = None,
 def test_a_frame_is_held_against_the_window_before_it_enters(window: RedisWindow) -> None:
     ranges = window.judge([entry(3, 0), entry(1, 1), entry(9, 2)])
     assert ranges == [
-        Range(0, None, None, Fate.ENTERED), Range(1, 3, 3, Fate.ENTERED), Range(2, 1, 3, Fate.ENTERED),
+        Range(0, None, None, Fate.ENTERED),
+        Range(1, 3, 3, Fate.ENTERED),
+        Range(2, 1, 3, Fate.ENTERED),
     ]
 
 

@@ -26,8 +26,9 @@ def producer(broker: EmbeddedBroker) -> Iterator[Any]:
 
 def source(broker: EmbeddedBroker, topic: str, group: str = "g", **options: Any) -> KafkaSource:
     return KafkaSource(
-        KafkaSourceOptions(broker.address, topic, f"{group}-{topic}", session_timeout_ms=6_000, commit_every_s=0.1,
-                           **options)
+        KafkaSourceOptions(
+            broker.address, topic, f"{group}-{topic}", session_timeout_ms=6_000, commit_every_s=0.1, **options
+        )
     )
 
 
@@ -42,7 +43,10 @@ def committed(broker: EmbeddedBroker, topic: str, group: str = "g") -> dict[int,
 
 def dead_letters(broker: EmbeddedBroker, topic: str, count: int) -> list[Any]:
     consumer = KafkaConsumer(
-        f"{topic}.dlq", bootstrap_servers=broker.address, auto_offset_reset="earliest", enable_auto_commit=False,
+        f"{topic}.dlq",
+        bootstrap_servers=broker.address,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
         max_partition_fetch_bytes=8 << 20,
     )
     found: list[Any] = []
@@ -151,7 +155,8 @@ def test_a_rejected_frame_goes_to_the_dead_letters_with_its_bytes(
         (letter,) = dead_letters(broker, topic, 1)
     assert (letter.key, letter.value) == (b"the key", b"no image")
     assert dict(letter.headers) == {
-        "error": b"undecodable: no image format found", "origin": f"{topic}/1/0".encode(),
+        "error": b"undecodable: no image format found",
+        "origin": f"{topic}/1/0".encode(),
     }
     assert committed(broker, topic) == {1: 1}
 

@@ -61,18 +61,14 @@ def test_frames_arrive_as_the_contract_says(broker_address: str) -> None:
     assert difference.mean() < 4  # of 255
 
 
-def test_a_film_loops_and_its_truth_has_the_clock_of_the_frames(
-    broker_address: str, tmp_path: Path
-) -> None:
+def test_a_film_loops_and_its_truth_has_the_clock_of_the_frames(broker_address: str, tmp_path: Path) -> None:
     film = tmp_path / "clip.mp4"
     write_film(Line(1, 0, width=64, height=64), film, seconds=2, defects=False)
     film.with_suffix(".segments.csv").write_text(
         "first_frame,last_frame,label,what\n0,4,normal,\n5,9,anomaly,hand\n10,12,transition,\n",
         encoding="utf-8",
     )
-    player = KafkaPlayer(
-        FilmFootage(film), "line-3", "film", broker_address, Play(duration_s=1.6, pace=20.0)
-    )
+    player = KafkaPlayer(FilmFootage(film), "line-3", "film", broker_address, Play(duration_s=1.6, pace=20.0))
     player.start()
     assert player.wait(60)
     records = read_all(broker_address, "film", player.sent)

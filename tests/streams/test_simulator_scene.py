@@ -26,9 +26,7 @@ def test_frames_depend_on_seed_and_index_only(line: Line) -> None:
     later_first = Line(seed=3, camera_index=0, width=160, height=120)
     later_first.render(500)
     assert np.array_equal(line.render(42), later_first.render(42))
-    assert not np.array_equal(
-        line.render(42), Line(seed=4, camera_index=0, width=160, height=120).render(42)
-    )
+    assert not np.array_equal(line.render(42), Line(seed=4, camera_index=0, width=160, height=120).render(42))
     assert not np.array_equal(line.render(42), line.render(62))  # noise and jitter differ
 
 
@@ -97,9 +95,7 @@ def test_nothing_is_planted_in_the_first_ten_seconds(camera: int, fps: int) -> N
     assert first.first_frame >= QUIET_S * fps
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"width": 8}, {"fps": 0}, {"seed": -1}, {"camera_index": -1}, {"height": 0}]
-)
+@pytest.mark.parametrize("wrong", [{"width": 8}, {"fps": 0}, {"seed": -1}, {"camera_index": -1}, {"height": 0}])
 def test_impossible_lines_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="a line needs"):
         Line(**({"seed": 0, "camera_index": 0} | wrong))

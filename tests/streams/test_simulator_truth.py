@@ -105,9 +105,7 @@ def test_negative_slack_is_refused() -> None:
 
 
 @given(PLANTED)
-def test_truth_survives_the_file(
-    tmp_path_factory: pytest.TempPathFactory, planted: list[Planted]
-) -> None:
+def test_truth_survives_the_file(tmp_path_factory: pytest.TempPathFactory, planted: list[Planted]) -> None:
     path = tmp_path_factory.mktemp("truth") / "truth.jsonl"
     write_truth(path, planted)
     assert read_truth(path) == planted
@@ -163,9 +161,7 @@ def test_segments_join_touching_rows_and_keep_transitions_apart(tmp_path: Path) 
         ("first_frame,last_frame,label,what\n0\n", "line 2: label is ''"),
     ],
 )
-def test_broken_segments_are_named_with_their_line(
-    tmp_path: Path, text: str, complaint: str
-) -> None:
+def test_broken_segments_are_named_with_their_line(tmp_path: Path, text: str, complaint: str) -> None:
     path = tmp_path / "clip.segments.csv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=complaint):

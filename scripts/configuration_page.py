@@ -1,0 +1,99 @@
+"""Writes docs/configuration.md from the settings: `python scripts/configuration_page.py docs/configuration.md`."""
+
+from __future__ import annotations
+
+import sys
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from monitor.settings import Settings
+
+HEAD = """\
+# Configuration
+
+One YAML file, given to `linewatch run`. The smallest one that works:
+
+```yaml
+model:
+  checkpoint: model.safetensors
+sources:
+  - kafka: {bootstrap_servers: "localhost:9092", topic: frames, group_id: linewatch}
+  - rtsp: {camera: line-1, url: "rtsp://localhost:8554/line-1"}
+  - files: {camera: bench, path: "clips/*.mp4", fps: 10, loop: false}
+redis: {url: "redis://localhost:6379/0"}
+```
+
+- Every key can also be set as an environment variable: `LINEWATCH_<SECTION>__<KEY>`, for example
+  `LINEWATCH_HTTP__PORT=8091` or `LINEWATCH_ALERTS__FIRE_AFTER__FRAMES=2`. Lists are given as JSON. The environment
+  wins over the file.
+- A key that holds a secret (marked below) may be given as `<key>_file`: the path of a file with the value, so that
+  the secret stays out of the configuration.
+- What is wrong is told with file, line and key, and nothing starts (exit code 2).
+- Relative paths are relative to the folder in which linewatch is started.
+
+This page is made from the settings by `python scripts/configuration_page.py docs/configuration.md`.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return HEAD + "\n" + "\n".join(_section(Settings, ""))
+
+
+def _section(model: type[BaseModel], path: str) -> list[str]:
+    """The table of one section, then those of the sections inside it."""
+    rows, inner = [], []
+    for name, field in model.model_fields.items():
+        nested = _model_of(field.annotation)
+        key = f"{path}{name}"
+        if nested is None:
+            rows.append(f"| `{key}` | {_kind(field)} | {_default(field)} | {field.description} |")
+        else:
+            inner += _section(nested, f"{key}[]." if "tuple" in str(field.annotation) else f"{key}.")
+    title = f"## `{path.rstrip('.').removesuffix('[]')}`\n\n{(model.__doc__ or '').strip()}\n\n" if path else ""
+    table = "| key | kind | default | meaning |\n| --- | --- | --- | --- |\n" + "\n".join(rows) + "\n" if rows else ""
+    return ([title + table] if title or table else []) + inner
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((m for a in typing.get_args(annotation) if (m := _model_of(a)) is not None), None)
+
+
+def _kind(field: FieldInfo) -> str:
+    annotation = field.annotation
+    if annotation is SecretStr or SecretStr in typing.get_args(annotation):
+        return "text, secret"
+    names = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
+    options = (
+        typing.get_args(annotation) if isinstance(annotation, types.UnionType) or typing.get_args(annotation) else ()
+    )
+    if typing.get_origin(annotation) is typing.Literal:
+        return " or ".join(f"`{option}`" for option in options)
+    if typing.get_origin(annotation) is tuple:
+        return "list"
+    parts = [names.get(option) or _literal(option) for option in options or (annotation,) if option is not type(None)]
+    return " or ".join(part for part in parts if part)
+
+
+def _literal(annotation: Any) -> str:
+    return " or ".join(f"`{option}`" for option in typing.get_args(annotation))
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "required"
+    if isinstance(field.default, SecretStr):
+        return f"`{field.default.get_secret_value()}`"
+    return "none" if field.default is None else "empty" if field.default == () else f"`{field.default}`"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(page(), encoding="utf-8")
