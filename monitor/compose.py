@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 import redis
 import redis.asyncio
 import structlog
+import torch
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -102,6 +104,7 @@ def compose(settings: Settings) -> Service:
     Raises models.checkpoint.CheckpointError for a checkpoint that cannot be used and OSError for a port that is
     taken. Servers that are away are no error here: they are waited for while the service runs.
     """
+    torch.set_num_threads(settings.model.threads or max(1, (os.cpu_count() or 1) // 2))
     scorer = load(settings.model.checkpoint, device=settings.model.device)
     info = scorer.info
     metrics = Metrics()

@@ -45,7 +45,7 @@ class Model(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where it runs; auto takes a GPU if one is there."
     )
-    threads: int = Field(0, ge=0, le=256, description="Processor threads of the network; 0 lets torch decide.")
+    threads: int = Field(0, ge=0, le=256, description="Processor threads of the network; 0 takes half the cores.")
 
 
 class KafkaInput(Section):

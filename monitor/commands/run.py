@@ -10,7 +10,6 @@ from types import FrameType
 from typing import Annotated
 
 import structlog
-import torch
 import typer
 
 from models.checkpoint import CheckpointError
@@ -70,8 +69,6 @@ def watch(service: Service) -> bool:
 
     Returns whether every frame is accounted for.
     """
-    if service.settings.model.threads:
-        torch.set_num_threads(service.settings.model.threads)
     began_s = time.monotonic()
     with signals_stop(service):
         service.run()

@@ -73,5 +73,6 @@ def _encoder(fps: int) -> dict[str, str]:
         "g": str(fps),
         "bf": "0",
         # One slice a picture: some RTSP servers split a picture's slices into several frames.
-        "x264-params": "sliced-threads=0:threads=1",
+        # No key frame more where the picture jumps: a seek finds one every second.
+        "x264-params": "sliced-threads=0:threads=1:scenecut=0",
     }

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.simulator import Line
-from streams.simulator.schedule import KINDS, PERIOD_S, QUIET_S, Schedule
+from streams.simulator.schedule import KINDS, PERIOD_S, QUIET_S, REST_SHARE, Schedule
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,9 @@ def test_the_belt_comes_round_every_period(line: Line) -> None:
         return float(np.abs(a - b).mean())
 
     period = round(line.fps * PERIOD_S)
-    assert difference(40, 40 + period) < 0.5 * difference(40, 40 + period // 2)
+    moving = 40 + round(period * (1 + REST_SHARE) / 2)
+    assert difference(40, 40 + period // 2) < 0.5 * difference(40, moving), "a part rests, then the belt moves"
+    assert difference(40, 40 + period) < 0.5 * difference(40, moving), "the next part lies where the last one lay"
 
 
 def test_a_defect_is_seen_in_at_least_ten_frames_and_nowhere_else(line: Line) -> None:
