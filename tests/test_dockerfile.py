@@ -41,7 +41,7 @@ def test_everything_copied_exists_and_is_not_ignored() -> None:
 
 
 def test_all_packages_of_the_distribution_are_copied() -> None:
-    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "scripts"}
     assert packages == {"monitor", "dashboards", "models", "streams"}
     assert packages <= set(copied())
 

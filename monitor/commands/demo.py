@@ -40,8 +40,8 @@ CAMERAS = 3
 FILM_S = 120
 TRAINING_PERIODS = 50
 """Belt periods that each camera shows for training: so many parts, each laid down a little differently."""
-STEPS = 1500
-"""About two minutes on two cores; a slower machine takes longer for as good a model, up to `--minutes`."""
+STEPS = 900
+"""One to two minutes on two cores; a slower machine takes longer for as good a model, up to `--minutes`."""
 
 
 def demo(

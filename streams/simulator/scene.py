@@ -16,8 +16,8 @@ from streams.simulator.schedule import KINDS, PERIOD_S, REST_SHARE, Schedule
 from streams.simulator.span import Span
 
 _RADIUS_SHARE: Final = 0.315  # part radius by picture height
-_PLACE_JITTER: Final = 0.006  # standard deviation by picture height
-_TURN_JITTER_DEG: Final = 1.5
+_PLACE_JITTER: Final = 0.004  # standard deviation by picture height
+_TURN_JITTER_DEG: Final = 1.0
 _VIBRATION_PX: Final = 0.25
 _NOISE_LEVELS: Final = 3.0  # standard deviation of the sensor noise, of 255
 
@@ -129,14 +129,14 @@ class Line:
         laid = cast(Floats, cv2.warpAffine(sprite, turn, (right - left, self.height)))
         ground = frame[:, left:right]
         ground *= 1.0 - laid[..., 3:] / 255.0
-        ground += laid[..., :3] * (1.0 + 0.015 * jitter[3])
+        ground += laid[..., :3] * (1.0 + 0.008 * jitter[3])
 
     def _expose(self, frame: Floats, frame_index: int) -> Image:
         """Lamp, camera mount and sensor: flicker and slow drift, vibration, noise."""
         rng = np.random.default_rng([self.seed, self.camera_index, 5, frame_index])
         seconds = frame_index / self.fps
         drift = 0.020 * np.sin(2 * np.pi * seconds / 47.0 + self.camera_index)
-        gain = 1.0 + drift + 0.008 * rng.standard_normal()
+        gain = 1.0 + drift + 0.005 * rng.standard_normal()
         dx, dy = np.clip(rng.standard_normal(2), -2.5, 2.5) * _VIBRATION_PX
         shift = np.asarray([[1.0, 0.0, dx], [0.0, 1.0, dy]])
         shaken = cv2.warpAffine(frame, shift, (self.width, self.height), borderMode=cv2.BORDER_REPLICATE)
