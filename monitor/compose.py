@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -91,11 +90,8 @@ class Service:
         )
 
     def stop(self) -> None:
-        """Begin the end; what was read is finished. Where the outbox is away, it is waited for `FLUSH_S`."""
+        """Begin the end; what was read is finished. Safe from a signal handler."""
         self.pipeline.stop()
-        timer = threading.Timer(FLUSH_S, self.pipeline.abandon)
-        timer.daemon = True
-        timer.start()
 
 
 def compose(settings: Settings) -> Service:
@@ -178,6 +174,7 @@ def compose(settings: Settings) -> Service:
             stages,
             max_batch=settings.batching.max_size,
             max_wait_s=settings.batching.max_wait_ms / 1000,
+            flush_s=FLUSH_S,
         ),
         server=server,
         dispatchers=dispatchers,

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -57,7 +57,10 @@ class Stages:
 class Pipeline:
     """Runs until every source has ended or `stop` is called, then empties itself in order."""
 
-    def __init__(self, sources: Sequence[Source], stages: Stages, *, max_batch: int, max_wait_s: float) -> None:
+    def __init__(
+        self, sources: Sequence[Source], stages: Stages, *, max_batch: int, max_wait_s: float, flush_s: float
+    ) -> None:
+        """`flush_s`: how long, at the end, alerts may wait for an outbox that is away."""
         self._s = stages
         self._max_batch = max_batch
         self._max_wait_s = max_wait_s
@@ -69,15 +72,17 @@ class Pipeline:
         self._decoded: queue.Queue[Batch | None] = queue.Queue(maxsize=1)
         self._scored: queue.Queue[list[Score] | None] = queue.Queue(maxsize=1)
         self._held: deque[Arrival] = deque()
-        self._abandon = threading.Event()
+        self._flush_s = flush_s
+        self._ending = threading.Event()
 
     def stop(self) -> None:
         """Stop reading; `run` returns when what was read is finished. Safe from a signal handler."""
         self._stop.set()
 
-    def abandon(self) -> None:
-        """Do not wait any longer for an outbox that is away; unfinished frames come again from Kafka."""
-        self._abandon.set()
+    @property
+    def unwritten(self) -> int:
+        """Alert events that are not in the outbox; after `run`, those that were given up."""
+        return self._s.reporter.waiting
 
     def run(self) -> None:
         """Block until the end. Raises nothing that one frame, source or server could cause."""
@@ -90,6 +95,7 @@ class Pipeline:
             thread.start()
         for reader in self._readers:
             reader.join()
+        self._ending.set()
         self._s.inbox.close()
         for thread in stages:
             thread.join()
@@ -101,8 +107,12 @@ class Pipeline:
 
     def _gather_and_decode(self) -> None:
         while (arrivals := self._s.inbox.gather(self._max_batch, self._max_wait_s)) is not None:
-            with self._s.metrics.stage.labels("decode").time():
-                batch, rejected = self._s.decoder.decode(arrivals)
+            try:
+                with self._s.metrics.stage.labels("decode").time():
+                    batch, rejected = self._s.decoder.decode(arrivals)
+            except Exception:
+                self._own_fault("decoding_failed", arrivals)
+                continue
             self._reject(rejected)
             if batch is not None:
                 self._decoded.put(batch)
@@ -111,8 +121,12 @@ class Pipeline:
     def _score(self) -> None:
         while (batch := self._decoded.get()) is not END:
             self._s.metrics.batch_size.observe(len(batch.arrivals))
-            with self._s.metrics.stage.labels("score").time():
-                scores, rejected = self._s.worker.score(batch)
+            try:
+                with self._s.metrics.stage.labels("score").time():
+                    scores, rejected = self._s.worker.score(batch)
+            except Exception:
+                self._own_fault("scoring_failed", batch.arrivals)
+                continue
             self._reject(rejected)
             if scores:
                 self._scored.put(scores)
@@ -121,20 +135,28 @@ class Pipeline:
     def _judge(self) -> None:
         while (scores := self._next_scores()) is not END:
             try:
-                self._judge_batch(scores)
+                verdicts, transitions = self._judge_batch(scores)
             except Exception:
-                # A fault of ours must neither stop the line's watch nor lose count of these frames.
-                log.exception("judging_failed", frames=len(scores))
-                self._reject([Rejected(s.arrival, "internal_error", "see the log of linewatch") for s in scores])
+                self._own_fault("judging_failed", [score.arrival for score in scores])
+                continue
+            self._hold([score.arrival for score in scores])
+            try:
+                self._show(verdicts, transitions)
+            except Exception:
+                log.exception("showing_failed")  # the frames are judged and counted; only the page lags
             self._finish_held()
-        while self._s.reporter.waiting and not self._abandon.is_set():
+        end_s = time.monotonic() + self._flush_s
+        while self._s.reporter.waiting and time.monotonic() < end_s:
             time.sleep(0.2)
             self._finish_held()
+        if self._s.reporter.waiting:
+            # Their frames are not finished: from Kafka they come again, and the alerts with them.
+            log.error("alerts_not_written", events=self._s.reporter.waiting, reason=self._s.judge.trouble)
 
     def _next_scores(self) -> list[Score] | None:
         """The next batch; meanwhile what waits for the outbox is tried again."""
         while True:
-            while len(self._held) > MAX_HELD and not self._abandon.is_set():
+            while len(self._held) > MAX_HELD and not self._ending.is_set():
                 time.sleep(0.2)
                 self._finish_held()
             try:
@@ -142,30 +164,36 @@ class Pipeline:
             except queue.Empty:
                 self._finish_held()
 
-    def _judge_batch(self, scores: list[Score]) -> None:
+    def _judge_batch(self, scores: list[Score]) -> tuple[list[Verdict], list[Transition]]:
         metrics = self._s.metrics
         with metrics.stage.labels("window").time():
             verdicts = self._s.judge.judge(scores)
-        self._s.board.trouble("redis", self._s.judge.trouble)
+        self._s.board.trouble("window", self._s.judge.trouble)
         with metrics.stage.labels("report").time():
             transitions = [t for t in (self._s.episodes.step(v) for v in verdicts) if t is not None]
             self._s.reporter.report(transitions)
         self._s.board.trouble("evidence", self._s.reporter.evidence_trouble)
-        with metrics.stage.labels("publish").time():
-            if self._s.publisher is not None:
-                self._s.publisher.publish(verdicts)
-            self._show(verdicts, transitions)
-        self._held.extend(score.arrival for score in scores)
+        for verdict in verdicts:
+            self._s.ledger.scored(verdict.frame.camera)
+        return verdicts, transitions
+
+    def _hold(self, arrivals: list[Arrival]) -> None:
+        """Remember frames until they may be finished; without their pictures where that can take a while."""
+        waiting = self._s.reporter.waiting > 0
+        for arrival in arrivals:
+            self._held.append(replace(arrival, frame=arrival.frame.without_picture()) if waiting else arrival)
 
     def _show(self, verdicts: list[Verdict], transitions: list[Transition]) -> None:
         metrics, now_ns = self._s.metrics, time.time_ns()
+        if self._s.publisher is not None:
+            with metrics.stage.labels("publish").time():
+                self._s.publisher.publish(verdicts)
         for transition in transitions:
             if transition.change is Change.FIRING:
                 metrics.alerts.labels(transition.episode.camera, transition.episode.severity.value).inc()
         for verdict in verdicts:
             camera = verdict.frame.camera
             firing = self._s.episodes.active(camera)
-            self._s.ledger.scored(camera)
             self._s.board.judged(verdict, firing.alert_id if firing else None)
             metrics.to_verdict.observe(max(0.0, (now_ns - verdict.frame.captured_at_ns) / 1e9))
         for verdict in {v.frame.camera: v for v in verdicts}.values():  # a gauge shows the newest of a batch
@@ -186,6 +214,11 @@ class Pipeline:
         while self._held:
             arrival = self._held.popleft()
             arrival.source.finish(arrival.frame)
+
+    def _own_fault(self, event: str, arrivals: Sequence[Arrival]) -> None:
+        """A fault of ours must neither stop the line's watch nor lose count of these frames."""
+        log.exception(event, frames=len(arrivals))
+        self._reject([Rejected(arrival, "internal_error", "see the log of linewatch") for arrival in arrivals])
 
     def _reject(self, rejected: Sequence[Rejected]) -> None:
         for bad in rejected:

@@ -31,7 +31,7 @@ class ScorePublisher:
         self._topic = topic
         self._model = model
         self._counted = counted
-        self._waiting: deque[Verdict] = deque()
+        self._waiting: deque[dict[str, Any]] = deque()  # records, since verdicts hold pictures
         self._change = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="publish-scores", daemon=True)
@@ -44,7 +44,7 @@ class ScorePublisher:
                 if len(self._waiting) >= MAX_WAITING:
                     self._waiting.popleft()
                     self._counted("scores", "dropped")
-                self._waiting.append(verdict)
+                self._waiting.append(self.record(verdict))
             self._change.notify()
 
     def close(self) -> None:
@@ -77,15 +77,15 @@ class ScorePublisher:
                     self._change.wait()
                 if not self._waiting:
                     break
-                verdict = self._waiting.popleft()
+                record = self._waiting.popleft()
             try:
                 if producer is None:
                     producer = self._connect()
                     backoff.reset()
-                self._send(producer, verdict)
+                self._send(producer, record)
             except (KafkaError, OSError) as error:
                 with self._change:
-                    self._waiting.appendleft(verdict)
+                    self._waiting.appendleft(record)
                     if self._closing:
                         log.warning("scores_unsent", topic=self._topic, count=len(self._waiting))
                         break
@@ -106,9 +106,7 @@ class ScorePublisher:
             max_block_ms=5_000,
         )
 
-    def _send(self, producer: Any, verdict: Verdict) -> None:
-        future = producer.send(
-            self._topic, key=verdict.frame.camera.encode(), value=json.dumps(self.record(verdict)).encode()
-        )
+    def _send(self, producer: Any, record: dict[str, Any]) -> None:
+        future = producer.send(self._topic, key=record["camera"].encode(), value=json.dumps(record).encode())
         future.add_callback(lambda _: self._counted("scores", "delivered"))
         future.add_errback(lambda _: self._counted("scores", "failed"))

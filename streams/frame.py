@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture as its source delivered it. Exactly one of `payload` and `pixels` is set.
+    """One picture as its source delivered it: exactly one of `payload` and `pixels` is set.
 
     camera: the camera's id, 1 to 128 printable characters.
     seq: the source's number for this frame, rising with time within a camera.
@@ -39,6 +39,10 @@ class Frame:
     def identity(self) -> str:
         """The name under which this frame enters a window: the same again when it is redelivered."""
         return f"{self.origin}@{self.captured_at_ns}"
+
+    def without_picture(self) -> Frame:
+        """The same frame for the books alone, where many have to be remembered."""
+        return replace(self, payload=None, pixels=None)
 
     @property
     def size_bytes(self) -> int:

@@ -67,14 +67,14 @@ def check_files(settings: Settings, config: Path) -> None:
 def watch(service: Service) -> bool:
     """Run a service to its end, stopping in order on SIGINT and SIGTERM, and print the summary.
 
-    Returns whether every frame is accounted for.
+    Returns whether every frame is accounted for and every alert was written.
     """
     began_s = time.monotonic()
     with signals_stop(service):
         service.run()
     alerts = {camera: service.alert_count(camera) for camera in service.ledger.accounts()}
     typer.echo(summary(service.ledger.accounts(), alerts, time.monotonic() - began_s))
-    return service.ledger.balances()
+    return service.ledger.balances() and service.pipeline.unwritten == 0
 
 
 class signals_stop:

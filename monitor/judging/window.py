@@ -119,7 +119,8 @@ class RedisWindow:
         except redis.RedisError as error:
             self._loaded = False
             self._next_try_s = time.monotonic() + RETRY_AFTER_S
-            raise WindowUnavailable(f"Redis at {self._address}: {type(error).__name__}") from None
+            told = str(error) if isinstance(error, redis.ResponseError) else type(error).__name__
+            raise WindowUnavailable(f"Redis at {self._address}: {told}") from None
         return [
             Range(int(count), float(low) if low else None, float(high) if high else None, Fate(fate))
             for count, low, high, fate in zip(*[iter(answer)] * 4, strict=True)

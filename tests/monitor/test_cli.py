@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from monitor.cli import app
 from monitor.embedded import EmbeddedValkey
 from streams.codec import encode_jpeg
+from tests.dashboards.stub_grafana import TOKEN, serve
 from tests.monitor.service import checkpoint, pictures
 
 ROOT = Path(__file__).parents[2]
@@ -154,6 +155,21 @@ def test_wrong_usage_ends_with_2_and_says_why(
 def test_help_has_an_example(command: str) -> None:
     done = CliRunner().invoke(app, [command, "--help"])
     assert done.exit_code == 0 and f"linewatch {command}" in done.stdout and "Example" in done.stdout
+
+
+def test_dashboards_are_pushed_and_pushing_again_changes_nothing(
+    line: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with serve() as grafana:
+        (tmp_path / "token").write_text(TOKEN)
+        config = write(line | {"grafana": {"url": grafana.url, "token_file": "token"}}, tmp_path)
+        first, again = (CliRunner().invoke(app, ["dashboards", "push", str(config)]) for _ in range(2))
+        assert first.exit_code == again.exit_code == 0, first.stderr + again.stderr
+        assert first.stdout == "created: linewatch: line\n" and again.stdout == "unchanged: linewatch: line\n"
+        assert len(grafana.dashboards) == 1
+    refused = CliRunner().invoke(app, ["dashboards", "push", str(config)])
+    assert refused.exit_code == 1 and TOKEN not in refused.stderr and grafana.url in refused.stderr
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,6 +21,7 @@ from monitor.alerting.reporter import Reporter
 from monitor.embedded import EmbeddedValkey
 from monitor.judging.episodes import Change, Episode, EpisodeRule, Episodes, Severity, Transition
 from tests.monitor.scenes import T0_NS, verdict
+from tests.monitor.service import until
 
 
 def alert(number: int = 1, camera: str = "line-1", ended: bool = False) -> Alert:
@@ -140,15 +140,6 @@ def dispatch(redis_client: redis.Redis, outbox: Outbox) -> Iterator[Callable[[Pe
     yield start
     for dispatcher in started:
         dispatcher.stop(0.5)
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 20) -> bool:
-    end_s = time.monotonic() + timeout_s
-    while time.monotonic() < end_s:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_events_are_delivered_in_order_and_once(outbox: Outbox, dispatch: Callable[[Peer], Dispatcher]) -> None:

@@ -1,0 +1,155 @@
+"""The pipeline with faults of its own making: the line is watched on, and no frame is lost from the books."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import redis
+
+from models.scorer import ModelInfo
+from monitor.alerting.evidence import EvidenceStore
+from monitor.alerting.outbox import Outbox
+from monitor.alerting.reporter import Reporter
+from monitor.embedded import EmbeddedValkey
+from monitor.judging.episodes import EpisodeRule, Episodes
+from monitor.judging.judge import Baseline, Judge
+from monitor.judging.window import Entry, Range, WindowUnavailable
+from monitor.pipeline import Pipeline, Stages
+from monitor.scoring.decoding import Decoder
+from monitor.scoring.inbox import Inbox
+from monitor.scoring.worker import Worker
+from monitor.serving.board import Board
+from monitor.serving.ledger import Ledger
+from monitor.serving.metrics import Metrics
+from streams.codec import encode_jpeg
+from streams.frame import Frame
+from streams.source import Keep, Outlet
+from tests.monitor.scenes import T0_NS, FakeSource
+
+JPEG = encode_jpeg(np.full((16, 16, 3), 90, np.uint8))
+
+
+class Burst(FakeSource):
+    """Offers a number of frames and ends."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def run(self, outlet: Outlet, stop: threading.Event) -> None:  # type: ignore[override]
+        for i in range(self.count):
+            while not outlet.offer(Frame("line-1", i, T0_NS + i, f"t/0/{i}", payload=JPEG), Keep.ALL):
+                time.sleep(0.001)
+
+
+class Scorer:
+    """Scores by `value`, called with the number of the frame."""
+
+    def __init__(self, value: Callable[[int], float]) -> None:
+        self.value, self.scored = value, 0
+
+    @property
+    def info(self) -> ModelInfo:
+        raise NotImplementedError
+
+    def score(self, pictures: np.ndarray) -> np.ndarray:
+        values = [self.value(self.scored + i) for i in range(len(pictures))]
+        self.scored += len(pictures)
+        return np.array(values)
+
+    def heat(self, picture: np.ndarray) -> np.ndarray:
+        return np.zeros(picture.shape[:2], np.float32)
+
+
+class NoWindow:
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def judge(self, entries: Sequence[Entry]) -> list[Range]:
+        raise self.error
+
+
+def run(
+    tmp_path: Path,
+    client: redis.Redis,
+    prefix: str,
+    source: Burst,
+    scorer: Scorer,
+    window: NoWindow,
+    flush_s: float = 0.5,
+) -> tuple[Pipeline, Ledger]:
+    metrics = Metrics()
+    ledger = Ledger(metrics)
+    reporter = Reporter(
+        Outbox(client, prefix),
+        EvidenceStore(tmp_path, 1),
+        scorer.heat,
+        model="m",
+        base_url="http://h",
+        keep_s=60,
+        written=lambda e: None,
+    )
+    stages = Stages(
+        inbox=Inbox(ledger, max_frames=16, max_bytes=1 << 20, live_frames=2),
+        decoder=Decoder(lambda pixels: pixels, 1 << 20, 1),
+        worker=Worker(scorer),  # type: ignore[arg-type]
+        judge=Judge(window, Baseline(0.0, 1.0, 2.0), "auto", 10),
+        episodes=Episodes(EpisodeRule(1, 1, 1, 0)),
+        reporter=reporter,
+        publisher=None,
+        ledger=ledger,
+        board=Board(),
+        metrics=metrics,
+    )
+    pipeline = Pipeline([source], stages, max_batch=8, max_wait_s=0.001, flush_s=flush_s)
+    pipeline.run()
+    return pipeline, ledger
+
+
+AWAY = NoWindow(WindowUnavailable("away"))
+
+
+def test_every_frame_is_finished_once(tmp_path: Path, redis_client: redis.Redis, prefix: str) -> None:
+    source = Burst(100)
+    pipeline, ledger = run(tmp_path, redis_client, prefix, source, Scorer(lambda i: 0.5), AWAY)
+    assert [f.seq for f in source.finished] == list(range(100))
+    assert ledger.accounts()["line-1"].scored == 100 and pipeline.unwritten == 0
+
+
+def test_a_score_that_is_no_number_fails_its_frame_alone(
+    tmp_path: Path, redis_client: redis.Redis, prefix: str
+) -> None:
+    source = Burst(40)
+    _, ledger = run(tmp_path, redis_client, prefix, source, Scorer(lambda i: float("nan") if i == 7 else 0.5), AWAY)
+    account = ledger.accounts()["line-1"]
+    assert (account.scored, dict(account.failed), account.in_flight) == (39, {"score_not_finite": 1}, 0)
+    assert [f.seq for f, _ in source.rejected] == [7]
+
+
+def test_a_fault_of_our_own_is_counted_and_the_line_is_watched_on(
+    tmp_path: Path, redis_client: redis.Redis, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = Burst(40)
+    broken = NoWindow(KeyError("a fault of ours"))
+    _, ledger = run(tmp_path, redis_client, prefix, source, Scorer(lambda i: 0.5), broken)
+    account = ledger.accounts()["line-1"]
+    assert (account.captured, dict(account.failed), account.in_flight) == (40, {"internal_error": 40}, 0)
+    assert len(source.rejected) == 40
+
+
+def test_frames_behind_an_alert_that_is_not_written_are_not_finished(tmp_path: Path, prefix: str) -> None:
+    """Redis is away to the end: the run ends all the same, says so, and Kafka would deliver these frames again."""
+    with EmbeddedValkey() as server:
+        client = redis.Redis.from_url(server.address, decode_responses=True, socket_timeout=1)
+    source = Burst(30)
+    began_s = time.monotonic()
+    pipeline, ledger = run(tmp_path, client, prefix, source, Scorer(lambda i: 9.0 if i >= 20 else 0.5), AWAY)
+    assert time.monotonic() - began_s < 60
+    assert pipeline.unwritten == 1
+    assert ledger.accounts()["line-1"].scored == 30
+    assert max((f.seq for f in source.finished), default=-1) < 20
