@@ -77,6 +77,7 @@ class Service:
         finally:
             for dispatcher in self.dispatchers:
                 dispatcher.stop(FLUSH_S)
+                dispatcher.tell_what_is_left()
             self.housekeeping.stop()
             self.server.stop()
 
@@ -108,6 +109,7 @@ def compose(settings: Settings) -> Service:
     ledger, board = Ledger(metrics), Board()
     client = redis_client(settings)
     outbox = Outbox(client, settings.redis.prefix)
+    settings.evidence.dir.mkdir(parents=True, exist_ok=True)
     evidence = EvidenceStore(settings.evidence.dir, settings.evidence.keep_days)
     server = HttpServer(settings.http.host, settings.http.port)
     episodes = Episodes(episode_rule(settings))

@@ -50,6 +50,7 @@ class Housekeeping:
         self._keep_s = keep_days * 86_400
         self._stop = threading.Event()
         self._redis_answers: bool | None = None
+        self._adopted = False
         self._held_back: dict[str, int] = {}
         self._next_sweep_s = 0.0
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
@@ -81,6 +82,8 @@ class Housekeeping:
         if time.monotonic() >= self._next_sweep_s:
             self._next_sweep_s = time.monotonic() + SWEEP_EVERY_S
             gone = self._evidence.sweep(time.time())
+            if self._redis_answers:
+                self._outbox.forget_before(round((time.time() - self._keep_s) * 1000))
             if gone:
                 log.info("evidence_swept", pictures=gone)
 
@@ -102,16 +105,22 @@ class Housekeeping:
                 )
         if answers and self._redis_answers is False:
             log.info("redis_answers", address=self._address)
+            self._board.trouble("window", None)  # the next batch finds out whether it is true
             self._adopt()
         self._redis_answers = answers
         self._board.trouble("redis", None if answers else f"Redis at {self._address} does not answer; retrying")
 
     def _adopt(self) -> None:
-        """Episodes that were firing when an earlier process ended go on, so that their end is told."""
+        """Episodes that were firing when an earlier process ended go on, so that their end is told.
+
+        Once only, at the first contact: later, what Redis calls firing may have ended here and wait to be written.
+        """
+        if self._adopted:
+            return
         try:
             self._episodes.adopt(
                 alert.episode() for alert in self._outbox.firing() if self._episodes.active(alert.camera) is None
             )
-            self._outbox.forget_before(round((time.time() - self._keep_s) * 1000))
+            self._adopted = True
         except redis.RedisError as error:
             log.info("episodes_not_adopted", error=type(error).__name__)

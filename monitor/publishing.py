@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections import deque
@@ -89,10 +90,19 @@ class ScorePublisher:
                     if self._closing:
                         log.warning("scores_unsent", topic=self._topic, count=len(self._waiting))
                         break
-                log.warning("scores_delayed", topic=self._topic, error=type(error).__name__)
+                log.warning(
+                    "scores_delayed", topic=self._topic, servers=self._bootstrap_servers, error=type(error).__name__
+                )
                 threading.Event().wait(backoff.next_s())
         if producer is not None:
-            producer.close(timeout=10)
+            try:
+                producer.flush(timeout=10)
+            except KafkaError as error:
+                log.warning(
+                    "scores_unsent", topic=self._topic, servers=self._bootstrap_servers, error=type(error).__name__
+                )
+            with contextlib.suppress(KafkaError):
+                producer.close(timeout=1)
 
     def _connect(self) -> Any:
         return KafkaProducer(

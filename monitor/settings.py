@@ -7,11 +7,23 @@ The values come from a YAML file and from environment variables `LINEWATCH_<SECT
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from streams.camera_id import checked_camera
+
+
+def _servers(value: str) -> str:
+    for server in value.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 1 << 16:
+            raise ValueError(f"expected host:port, several parted by commas, found {server.strip()!r}")
+    return value
+
+
+Servers = Annotated[str, AfterValidator(_servers)]
 
 
 class Section(BaseModel):
@@ -51,7 +63,7 @@ class Model(Section):
 class KafkaInput(Section):
     """Frames from a topic; the messages name their cameras."""
 
-    bootstrap_servers: str = Field(min_length=1, description="host:port, several parted by commas.")
+    bootstrap_servers: Servers = Field(description="host:port, several parted by commas.")
     topic: str = Field(min_length=1, description="The topic with the frames.")
     group_id: str = Field("linewatch", min_length=1, description="The consumer group.")
     auto_offset_reset: Literal["earliest", "latest"] = Field(
@@ -74,6 +86,13 @@ class RtspInput(Section):
     @classmethod
     def _camera(cls, value: str) -> str:
         return checked_camera(value)
+
+    @field_validator("url")
+    @classmethod
+    def _scheme(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("rtsp://", "rtsps://")):
+            raise ValueError("expected rtsp://host:port/path or rtsps://host:port/path")
+        return value
 
 
 class FilesInput(Section):
@@ -110,7 +129,21 @@ class Redis(Section):
 
     url: SecretStr = Field(SecretStr("redis://localhost:6379/0"), description="redis://user:password@host:port/db")
     prefix: str = Field("linewatch", pattern=r"^[A-Za-z0-9_.:-]{1,64}$", description="First part of every key.")
-    timeout_s: float = Field(2.0, gt=0, le=60, description="How long one answer may take.")
+    timeout_s: float = Field(2.0, ge=1, le=60, description="How long one answer may take.")
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: SecretStr) -> SecretStr:
+        try:
+            parts = urlsplit(value.get_secret_value())
+            good = parts.scheme in {"redis", "rediss", "unix"} and parts.port != 0
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError(
+                "expected redis://host:port/db (rediss:// for TLS); a password's / and @ are written %2F and %40"
+            )
+        return value
 
 
 class Batching(Section):
@@ -190,7 +223,7 @@ class Alerts(Section):
 class Publish(Section):
     """Scores and alerts on Kafka."""
 
-    bootstrap_servers: str = Field(min_length=1, description="host:port, several parted by commas.")
+    bootstrap_servers: Servers = Field(description="host:port, several parted by commas.")
     scores_topic: str = Field("scores", min_length=1, description="One JSON a frame.")
     alerts_topic: str = Field("alerts", min_length=1, description="CloudEvents, keyed by camera.")
 

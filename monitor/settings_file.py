@@ -47,7 +47,14 @@ def load_settings(path: Path, environ: Mapping[str, str] | None = None) -> Setti
     try:
         return Settings.model_validate(data)
     except ValidationError as error:
-        faults = [_fault(path, document.lines, origins, found) for found in error.errors(include_url=False)]
+        found_all = error.errors(include_url=False)
+        # A broken entry is left out of its list, which may then look too short: the second fault is none.
+        inside = {found["loc"][0] for found in found_all if len(found["loc"]) > 1}
+        faults = [
+            _fault(path, document.lines, origins, found)
+            for found in found_all
+            if not (found["type"] == "too_short" and found["loc"][0] in inside)
+        ]
         raise ConfigError("\n".join(dict.fromkeys(faults))) from None
 
 

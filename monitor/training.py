@@ -51,7 +51,8 @@ Progress = Callable[[int, int | None], None]
 def collect(
     source: str, preprocess: Preprocess, frames: int | None, progress: Progress, stop: threading.Event
 ) -> Collected:
-    """Pictures of a folder, a film (the first `frames`), or a camera (`frames` from now on).
+    """Pictures of a folder, a film (the first `frames`), a camera (`frames` from now on), or a topic
+    (the oldest that it holds).
 
     A folder in MVTec's layout gives its `train/good`, one with a folder `good` or `normal` that, any other all its
     pictures. Ends early when `stop` is set, with what there is. Raises SourceError.
@@ -81,7 +82,9 @@ def _camera(address: str) -> Source:
     if parts.scheme == "kafka" and parts.netloc and topic and "/" not in topic:
         # A group of its own, never committed: training takes nothing away from the monitor.
         group = f"linewatch-train-{uuid4().hex[:12]}"
-        return KafkaSource(KafkaSourceOptions(bootstrap_servers=parts.netloc, topic=topic, group_id=group))
+        return KafkaSource(
+            KafkaSourceOptions(bootstrap_servers=parts.netloc, topic=topic, group_id=group, dead_letters=False)
+        )
     raise SourceError(f"{redact(address)}: expected rtsp://host:port/path or kafka://host:port/topic")
 
 

@@ -17,7 +17,8 @@ nothing is labelled with an alert, a frame or an address.
 
 Reasons of `dropped`: `superseded` (a newer frame of a live camera took its place), `fps_limit`. Reasons of `failed`:
 see the dead letters in [topics.md](topics.md), and `unreadable_file`. Stages: `decode`, `score`, `window`, `report`,
-`publish`. Outcomes of deliveries: `delivered`, `failed` (tried again), `refused`, `dropped`.
+`publish`. Outcomes of deliveries: `delivered`, `failed` (an alert is tried
+again, a score is lost), `refused`, `dropped` (scores only).
 
 This page is made from the declarations by `python scripts/metrics_page.py docs/metrics.md`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 log = structlog.get_logger(__name__)
+
+
+RETRY_AFTER_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class DeadLetters:
         self._lock = threading.Lock()
         self._due: deque[_Letter] = deque()
         self._producer: Any = None
+        self._next_try_s = 0.0
 
     def add(self, *, error: str, origin: str, key: bytes | None, value: bytes | None, done: Callable[[], None]) -> None:
         """Note a message for sending."""
@@ -47,17 +52,22 @@ class DeadLetters:
             self._due.append(_Letter(error, origin, key, value, done))
 
     def send_due(self) -> None:
-        """Hand what is due to the producer. A broker that is away leaves it due."""
-        while True:
+        """Hand what is due to the producer, once each. A topic that cannot be had leaves it due, for a while untried:
+        the thread that reads frames must not wait for it."""
+        if time.monotonic() < self._next_try_s:
+            return
+        for _ in range(len(self._due)):
             with self._lock:
                 if not self._due:
                     return
                 letter = self._due.popleft()
             if not self._send(letter):
+                self._next_try_s = time.monotonic() + RETRY_AFTER_S
                 return
 
     def close(self) -> None:
         """Send what is due and wait for it, ten seconds at most."""
+        self._next_try_s = 0.0
         self.send_due()
         if self._producer is not None:
             try:
@@ -79,15 +89,17 @@ class DeadLetters:
                     bootstrap_servers=self._bootstrap_servers,
                     acks="all",
                     linger_ms=5,
-                    max_block_ms=5_000,
+                    max_block_ms=1_000,
                     max_request_size=self._max_request_bytes,
-                    bootstrap_timeout_ms=5_000,
+                    bootstrap_timeout_ms=1_000,
                 )
-            future = self._producer.send(self._topic, key=letter.key, value=letter.value, headers=headers)
+            # A message has a key or a value; one that came with neither goes on with an empty value.
+            value = b"" if letter.key is None and letter.value is None else letter.value
+            future = self._producer.send(self._topic, key=letter.key, value=value, headers=headers)
         except (MessageSizeTooLargeError, RecordListTooLargeError):
             self._without_value(letter)
             return True
-        except (KafkaError, OSError) as error:
+        except Exception as error:
             log.warning("dead_letter_delayed", topic=self._topic, error=type(error).__name__)
             with self._lock:
                 self._due.appendleft(letter)
@@ -100,6 +112,7 @@ class DeadLetters:
         if isinstance(error, (MessageSizeTooLargeError, RecordListTooLargeError)):
             self._without_value(letter)
         else:
+            self._next_try_s = time.monotonic() + RETRY_AFTER_S
             with self._lock:
                 self._due.append(letter)
 

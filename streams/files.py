@@ -70,9 +70,12 @@ class FilesSource:
                 continue
             outlet.trouble(self.name, None)
             outlet.camera_up(self._camera, True)
+            before = self._seq
             for file in files:
                 if not self._play(file, outlet, stop):
                     return
+            if self._seq == before:
+                stop.wait(1.0)  # nothing could be read: not again at once
             if not self._options.loop:
                 break
         outlet.camera_up(self._camera, False)

@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -41,6 +42,7 @@ class KafkaSourceOptions:
     commit_every_s: float = 1.0
     session_timeout_ms: int = 45_000
     outage_after_s: float = 5.0
+    dead_letters: bool = True
 
 
 class _Ticket(NamedTuple):
@@ -86,10 +88,18 @@ class KafkaSource:
                 )
                 stop.wait(backoff.next_s())
                 continue
-            backoff.reset()
-            self._consume(outlet, stop)
-            if not stop.is_set():
-                self._abandon(outlet)
+            try:
+                healthy = self._consume(outlet, stop)
+            except Exception:
+                self._abandon()
+                raise
+            if stop.is_set():
+                return
+            self._abandon()
+            if healthy:
+                backoff.reset()
+            else:
+                stop.wait(backoff.next_s())
 
     def finish(self, frame: Frame) -> None:
         if isinstance(frame.ticket, _Ticket):
@@ -97,13 +107,21 @@ class KafkaSource:
 
     def reject(self, frame: Frame, error: str) -> None:
         key = frame.ticket.key if isinstance(frame.ticket, _Ticket) else None
-        self._dead_letters.add(
+        self._put_aside(
             error=error,
             origin=frame.origin,
             key=key,
             value=frame.payload,
             done=lambda: self.finish(frame),
         )
+
+    def _put_aside(
+        self, *, error: str, origin: str, key: bytes | None, value: bytes | None, done: Callable[[], None]
+    ) -> None:
+        if self._options.dead_letters:
+            self._dead_letters.add(error=error, origin=origin, key=key, value=value, done=done)
+        else:
+            done()
 
     def close(self) -> None:
         self._dead_letters.close()
@@ -135,8 +153,12 @@ class KafkaSource:
     def _unreachable(self) -> str:
         return f"Kafka at {self._options.bootstrap_servers} does not answer (topic {self._options.topic}); retrying"
 
-    def _consume(self, outlet: Outlet, stop: threading.Event) -> None:
-        """Poll until told to stop or until the broker has been away for too long."""
+    def _consume(self, outlet: Outlet, stop: threading.Event) -> bool:
+        """Poll until told to stop, until the broker has been away for too long, or until polling itself fails.
+
+        Returns False where it failed: after an error the consumer's state is not to be trusted (one that met a
+        compression that it cannot undo goes round in circles), so a new one is made, with back-off.
+        """
         last_contact_s = time.monotonic()
         while not stop.is_set():
             self._offer_waiting(outlet)
@@ -144,8 +166,13 @@ class KafkaSource:
             try:
                 polled = self._consumer.poll(timeout_ms=50 if self._waiting else 200)
             except (KafkaError, OSError) as error:
-                log.warning("kafka_poll_failed", source=self.name, error=str(error))
-                polled = {}
+                log.warning("kafka_poll_failed", source=self.name, error=f"{type(error).__name__}: {error}")
+                outlet.trouble(
+                    self.name,
+                    f"reading topic {self._options.topic} at {self._options.bootstrap_servers} "
+                    f"fails: {type(error).__name__}; retrying",
+                )
+                return False
             for partition, records in polled.items():
                 for record in records:
                     self._accept(record, outlet)
@@ -158,7 +185,8 @@ class KafkaSource:
                 outlet.trouble(self.name, self._without_partitions())
             elif time.monotonic() - last_contact_s > self._options.outage_after_s:
                 outlet.trouble(self.name, self._unreachable())
-                return
+                return True
+        return True
 
     def _connected(self) -> bool:
         """Whether any broker is connected. `bootstrap_connected()` would only tell of the first contact."""
@@ -179,7 +207,7 @@ class KafkaSource:
             frame = frame_of(record, self._options.max_message_bytes, _Ticket(partition, record.offset, record.key))
         except MessageError as error:
             outlet.refuse(error.camera or UNNAMED, error.reason)
-            self._dead_letters.add(
+            self._put_aside(
                 error=f"{error.reason}: {error}",
                 origin=f"{record.topic}/{record.partition}/{record.offset}",
                 key=record.key,
@@ -227,9 +255,10 @@ class KafkaSource:
             return
         self._tracker.committed(due)
 
-    def _abandon(self, outlet: Outlet) -> None:
-        """Let go of a consumer whose broker is away; its frames come again from the new one."""
-        self._revoked({Partition(p.topic, p.partition) for p in self._consumer.assignment()})
+    def _abandon(self) -> None:
+        """Let go of a consumer; what it had in flight comes again from the new one."""
+        self._waiting.clear()
+        self._tracker.forget_all()
         with contextlib.suppress(KafkaError, OSError):
             self._consumer.close(autocommit=False, timeout_ms=1_000)
         self._consumer = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Hashable, Sequence
 from typing import Protocol
 
@@ -41,7 +42,8 @@ def frame_of(record: Record, max_message_bytes: int, ticket: Hashable) -> Frame:
     """The frame in a record; the picture itself is not looked at here.
 
     The camera comes from the header `camera`, otherwise from the key. `captured_at` (ns) falls back to the record's
-    time stamp and `seq` to its offset, also where a header is there and cannot be read.
+    time stamp and `seq` to its offset, also where a header is there and cannot be read. A time in the future counts as
+    now: a camera with a wrong clock must neither empty its window nor hold its next alert back for years.
     Raises MessageError: `no_camera`, `bad_camera`, `empty`, `oversized`.
     """
     headers = {name: value for name, value in record.headers or () if value is not None}
@@ -52,11 +54,12 @@ def frame_of(record: Record, max_message_bytes: int, ticket: Hashable) -> Frame:
         raise MessageError("oversized", f"{len(record.value)} bytes; the limit is {max_message_bytes}", camera)
     captured_at_ns = _decimal(headers.get("captured_at"))
     seq = _decimal(headers.get("seq"))
+    taken_ns = record.timestamp * 1_000_000 if captured_at_ns is None else captured_at_ns
     product = headers.get("product")
     return Frame(
         camera=camera,
         seq=record.offset if seq is None else seq,
-        captured_at_ns=record.timestamp * 1_000_000 if captured_at_ns is None else captured_at_ns,
+        captured_at_ns=max(0, min(taken_ns, time.time_ns())),
         origin=f"{record.topic}/{record.partition}/{record.offset}",
         payload=record.value,
         product=None if product is None else product.decode("utf-8", "replace"),

@@ -75,6 +75,11 @@ class OffsetTracker:
             progress = self._partitions.get(partition)
             return len(progress.in_flight) if progress else 0
 
+    def forget_all(self) -> None:
+        """Nothing that was started is ours any more."""
+        with self._lock:
+            self._partitions.clear()
+
     def forget(self, partitions: set[Partition]) -> None:
         """These partitions are no longer ours; what comes back for them is ignored."""
         with self._lock:

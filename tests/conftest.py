@@ -10,7 +10,11 @@ from uuid import uuid4
 import pytest
 import redis
 
+from monitor import logs
 from monitor.embedded import EmbeddedBroker, EmbeddedValkey
+
+# As in production: without this, structlog draws every traceback with all its local variables, which takes seconds.
+logs.set_up()
 
 
 @pytest.fixture(scope="session")

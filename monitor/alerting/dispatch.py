@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import socket
 import threading
 import time
@@ -43,7 +43,8 @@ class Dispatcher:
         self._client: Any = client
         self._stream = stream
         self._group = f"channel-{channel.name}"
-        self._consumer = f"{socket.gethostname()}-{os.getpid()}"
+        # The same after a restart: what this machine took and did not finish comes first, so that order is kept.
+        self._consumer = socket.gethostname()
         self._channel = channel
         self._counted = counted
         self._stop = threading.Event()
@@ -61,6 +62,17 @@ class Dispatcher:
         self._thread.join(flush_s + 15)
         self._channel.close()
 
+    def tell_what_is_left(self) -> None:
+        """Log how many events wait for the next start, if any do."""
+        with contextlib.suppress(redis.RedisError):
+            if left := self.depth():
+                log.warning(
+                    "events_wait_in_outbox",
+                    channel=self._channel.name,
+                    events=left,
+                    remedy="they are delivered at the next start",
+                )
+
     def depth(self) -> int:
         """How many events this channel has yet to deliver. Raises redis.RedisError."""
         for group in self._client.xinfo_groups(self._stream):
@@ -76,7 +88,7 @@ class Dispatcher:
                 self._work()
                 return
             except redis.RedisError as error:
-                log.warning("outbox_unreachable", channel=self._channel.name, error=type(error).__name__)
+                log.warning("redis_unreachable", channel=self._channel.name, error=type(error).__name__)
                 if self._stop.wait(backoff.next_s()):
                     return
 

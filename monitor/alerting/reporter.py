@@ -52,6 +52,7 @@ class Reporter:
         self._written = written
         self._due: deque[Event] = deque()
         self._next_try_s = 0.0
+        self._away = False
         self.evidence_trouble: str | None = None
 
     @property
@@ -79,6 +80,7 @@ class Reporter:
             while self._due:
                 self._outbox.write(self._due[0], self._keep_s)
                 event = self._due.popleft()
+                self._away = False
                 log.info(
                     "alert",
                     type=event.kind,
@@ -90,7 +92,17 @@ class Reporter:
                 self._written(event)
         except redis.RedisError as error:
             self._next_try_s = time.monotonic() + RETRY_AFTER_S
-            log.warning("outbox_unavailable", waiting=len(self._due), error=type(error).__name__)
+            if not self._away:
+                log.warning(
+                    "outbox_unavailable",
+                    waiting=len(self._due),
+                    error=type(error).__name__,
+                    remedy="Redis is away; the events are written when it answers",
+                )
+            self._away = True
+        except Exception:
+            # An event that cannot be written, for a fault of ours, must not hold the others up for ever.
+            log.exception("event_lost", event_id=self._due.popleft().event_id)
 
     def open_alerts(self) -> list[Alert]:
         """The alerts that an earlier process left firing. Raises redis.RedisError."""

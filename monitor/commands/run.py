@@ -34,8 +34,12 @@ def run(config: Annotated[Path, typer.Argument(help="The configuration, YAML.")]
         fail(str(error), USAGE)
     try:
         service = compose(settings)
-    except CheckpointError as error:
+    except (CheckpointError, ValueError) as error:
         fail(f"{line_of(config, 'model', 'checkpoint')}: {error}", USAGE)
+    except PermissionError as error:
+        fail(f"{line_of(config, 'evidence', 'dir')}: cannot be made: {error}", USAGE)
+    except FileNotFoundError as error:
+        fail(f"{line_of(config, 'evidence', 'dir')}: cannot be made: {error}", USAGE)
     except OSError as error:
         fail(
             f"{line_of(config, 'http', 'port')}: cannot listen on {settings.http.host}:{settings.http.port}: "

@@ -14,6 +14,10 @@ CRITICAL_AT = 2.0
 """An episode is critical where its peak lies twice as far above the range's low end as the threshold does."""
 
 
+REMEMBERED_FRAMES = 1000
+"""So many frames of a camera are known again when they are delivered twice: more than are ever in flight."""
+
+
 class Severity(StrEnum):
     WARNING = "warning"
     CRITICAL = "critical"
@@ -74,13 +78,15 @@ class _Camera:
     normal_in_a_row: int = 0
     cool_until_ns: int = 0
     holding_back: bool = False
+    seen: dict[str, None] = field(default_factory=dict)
 
 
 @dataclass
 class Episodes:
     """The state machine of every camera: quiet, pending, firing, recovering. Pure: time comes from the frames.
 
-    Frames of a camera come in order. `held_back` counts the episodes that a cool-down kept from beginning at once.
+    Frames of a camera come in order; one that is delivered again changes nothing.
+    `held_back` counts the episodes that a cool-down kept from beginning at once.
     """
 
     rule: EpisodeRule
@@ -100,6 +106,11 @@ class Episodes:
     def step(self, verdict: Verdict) -> Transition | None:
         """Take one verdict in; what it changed, if anything."""
         camera = self._camera(verdict.frame.camera)
+        if verdict.frame.identity in camera.seen:
+            return None
+        camera.seen[verdict.frame.identity] = None
+        if len(camera.seen) > REMEMBERED_FRAMES:
+            camera.seen.pop(next(iter(camera.seen)))
         camera.recent.append(verdict)
         if camera.firing is not None:
             return self._while_firing(camera, verdict)

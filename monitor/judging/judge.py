@@ -114,7 +114,8 @@ class Judge:
             self.trouble = None
         verdicts = []
         for score, known in zip(scores, ranges, strict=True):
-            if known.fate is Fate.RELEARNT:
+            last = self._last.get(score.frame.camera)
+            if known.fate is Fate.RELEARNT and (last is None or last.fate is not Fate.RELEARNT):
                 log.warning("baseline_relearnt", camera=score.frame.camera, score=score.value)
             self._last[score.frame.camera] = known
             verdicts.append(self._verdict(score, known, degraded=False))

@@ -96,7 +96,8 @@ class RedisWindow:
         self._next_try_s = 0.0
 
     def keys(self, camera: str) -> list[str]:
-        """The camera's three keys; the braces keep them on one node of a cluster."""
+        """The camera's three keys; the braces would keep them on one node of a cluster. A batch of several cameras is
+        one call all the same, which a cluster refuses: one server, or a call a node, is for a later version."""
         tag = f"{self._prefix}:{{{quote(camera, safe='')}}}:window"
         return [f"{tag}:score", f"{tag}:time", f"{tag}:state"]
 

@@ -33,7 +33,8 @@ class Inbox:
 
     Patient frames (`Keep.ALL`) wait in one queue, bounded in number and bytes; a full one refuses. Of each live
     camera (`Keep.NEWEST`) the newest `live_frames` wait; the oldest goes, counted as dropped `superseded`.
-    A batch takes live frames first, round the cameras, and then patient ones in their order.
+    A batch takes live frames first, round the cameras, and then patient ones in their order, to which a quarter of it
+    belongs where they wait.
     """
 
     def __init__(self, account: Account, *, max_frames: int, max_bytes: int, live_frames: int) -> None:
@@ -107,10 +108,12 @@ class Inbox:
 
     def _take(self, max_size: int) -> list[Arrival]:
         batch: list[Arrival] = []
+        # A quarter of a batch belongs to patient frames that wait, so that busy cameras cannot starve them.
+        live_share = max_size - min(len(self._patient), max_size // 4)
         # One frame of each live camera in turn; the camera served first goes to the end for the next batch.
-        while len(batch) < max_size and any(self._live.values()):
+        while len(batch) < live_share and any(self._live.values()):
             for camera in list(self._live):
-                if len(batch) >= max_size:
+                if len(batch) >= live_share:
                     break
                 frames = self._live[camera]
                 if frames:

@@ -73,7 +73,7 @@ def build_app(served: Served) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.middleware("http")(Gate(served.token))
+    app.add_middleware(Gate, token=served.token)
     app.add_exception_handler(redis.RedisError, _redis_away)
     app.add_exception_handler(AlertUnknown, _unknown_alert)
     _health(app, served)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-from collections.abc import Awaitable, Callable
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OPEN_PATHS = frozenset({"/healthz"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-Handler = Callable[[Request], Awaitable[Response]]
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; "
+    "frame-ancestors 'self'; base-uri 'none'",
+}
 
 
 class Gate:
@@ -22,35 +26,46 @@ class Gate:
     A browser cannot send that for a page, a picture or an event stream; it may show the same token as the password of
     Basic authentication, with any user name, which it asks for by itself. Requests that change something and that
     another site's page has sent are refused, since browsers add that password, or their place on this machine, to
-    those as well.
+    those as well. Plain ASGI, so that an event stream ends quietly when its listener leaves.
     """
 
-    def __init__(self, token: str | None) -> None:
+    def __init__(self, app: ASGIApp, token: str | None) -> None:
+        self._app = app
         self._token = token
 
-    async def __call__(self, request: Request, proceed: Handler) -> Response:
-        if request.method not in SAFE_METHODS and request.headers.get("sec-fetch-site", "none") not in {
-            "none",
-            "same-origin",
-        }:
-            return JSONResponse({"detail": "requests from other sites' pages change nothing here"}, 403)
-        if self._token is not None and request.url.path not in OPEN_PATHS and not self._shown(request):
-            return JSONResponse(
-                {"detail": "show the token: Authorization: Bearer <http.token>"},
-                401,
-                headers={"WWW-Authenticate": 'Basic realm="linewatch, password is the token", charset="UTF-8"'},
-            )
-        response = await proceed(request)
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
-        response.headers.setdefault(
-            "Content-Security-Policy",
-            "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; frame-ancestors 'self'; base-uri 'none'",
-        )
-        return response
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
 
-    def _shown(self, request: Request) -> bool:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+    def _refusal(self, scope: Scope) -> JSONResponse | None:
+        headers = Headers(scope=scope)
+        foreign = headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
+        if scope["method"] not in SAFE_METHODS and foreign:
+            return JSONResponse({"detail": "requests from other sites' pages change nothing here"}, 403)
+        if self._token is None or scope["path"] in OPEN_PATHS or self._shown(headers):
+            return None
+        return JSONResponse(
+            {"detail": "show the token: Authorization: Bearer <http.token>"},
+            401,
+            headers={"WWW-Authenticate": 'Basic realm="linewatch, password is the token", charset="UTF-8"'},
+        )
+
+    def _shown(self, headers: Headers) -> bool:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "basic":
             try:
                 given = base64.b64decode(given, validate=True).decode("utf-8").partition(":")[2]

@@ -135,3 +135,16 @@ def test_fires_only_on_enough_anomalous_frames_and_ends_only_on_enough_normal_on
 @given(st.text(alphabet="x.", min_size=1, max_size=80))
 def test_without_a_cool_down_a_lasting_anomaly_always_fires(pattern: str) -> None:
     assert any(t.change is Change.FIRING for _, t in play(pattern + "xxx"))
+
+
+@given(patterns, rules)
+def test_frames_that_are_delivered_again_change_nothing(pattern: str, rule: EpisodeRule) -> None:
+    once = [(t.change, t.episode) for _, t in play(pattern, rule)]
+    episodes = Episodes(rule)
+    again = []
+    for i, mark in enumerate(pattern):
+        for index, known in [(i, mark), (max(0, i - 2), pattern[max(0, i - 2)]), (i, mark)]:
+            transition = episodes.step(verdict(index, known == "x"))
+            if transition is not None:
+                again.append((transition.change, transition.episode))
+    assert again == once

@@ -85,6 +85,10 @@ def test_every_key_can_come_from_the_environment(config: Path) -> None:
         (SMALLEST + "redis: {}\n", ":8: redis: given twice, first in line 7"),
         (SMALLEST.replace("camera: bench", "camera: line-1"), "two sources have the camera id line-1"),
         (SMALLEST + "window: {max_frames: 50, warm_up_frames: 60}\n", ":8: window: warm_up_frames (60) is more than"),
+        (SMALLEST.replace("redis://localhost:6379/0", "http://x"), ":7: redis.url: expected redis://host:port/db"),
+        (SMALLEST.replace("redis://localhost:6379/0", "redis://h:p/0"), ":7: redis.url: expected redis://host:port/db"),
+        (SMALLEST.replace("rtsp://localhost", "http://localhost"), ":5: sources[1].rtsp.url: expected rtsp://"),
+        (SMALLEST.replace("localhost:9092", "nohost"), ":4: sources[0].kafka.bootstrap_servers: expected host:port"),
         ("model: [\n", ":2: not valid YAML"),
         ("- a\n- b\n", ":1: expected a mapping"),
         ("", ":1: model: missing"),
@@ -97,6 +101,12 @@ def test_a_fault_is_told_with_file_line_and_key(config: Path, text: str, told: s
         load(config, text)
     assert told in str(caught.value)
     assert str(config) in str(caught.value)
+
+
+def test_a_broken_entry_is_told_once(config: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(config, "model: {checkpoint: m}\nsources:\n  - files: {camera: a, path: b, fsp: 3}\n")
+    assert len(str(caught.value).splitlines()) == 1 and "did you mean fps?" in str(caught.value)
 
 
 def test_a_fault_of_the_environment_names_the_variable(config: Path) -> None:

@@ -191,3 +191,27 @@ def test_a_topic_that_appears_later_is_read_from_its_beginning(broker: EmbeddedB
         send(producer, topic, 5)
         assert outlet.wait(lambda: len(outlet.frames) == 5, 40), outlet.troubles
         assert outlet.troubles[-1] is None
+
+
+def test_a_message_without_key_and_value_is_put_aside_as_well(
+    broker: EmbeddedBroker, topic: str, producer: Any
+) -> None:
+    """kafka-python refuses to send a message that has neither; the source must not fall over it for ever."""
+    tracked = source(broker, topic)
+    done: list[str] = []
+    tracked._dead_letters.add(error="no_camera", origin="t/0/0", key=None, value=None, done=lambda: done.append("x"))
+    tracked.close()
+    assert done == ["x"]
+    (letter,) = dead_letters(broker, topic, 1)
+    assert letter.key is None and not letter.value
+
+
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
+def test_compressed_messages_are_read(broker: EmbeddedBroker, topic: str, codec: str) -> None:
+    sender = KafkaProducer(bootstrap_servers=broker.address, compression_type=codec)
+    send(sender, topic, 10)
+    sender.close(timeout=5)
+    outlet = NotingOutlet()
+    with Running(source(broker, topic), outlet):
+        assert outlet.wait(lambda: len(outlet.frames) == 10), outlet.troubles
+    assert [f.payload for f in outlet.frames] == [b"picture %d" % i for i in range(10)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -71,3 +72,8 @@ def test_any_bytes_give_a_frame_or_a_reason(key: bytes, number: bytes, value: by
         assert error.reason in {"no_camera", "bad_camera", "empty"}
     else:
         assert checked_camera(frame.camera) == frame.camera and 0 <= frame.seq < 1 << 63
+
+
+def test_a_time_in_the_future_counts_as_now() -> None:
+    for record in (Record(timestamp=1 << 60), Record(headers=[("captured_at", b"9" * 18 + b"0")])):
+        assert frame_of(record, LIMIT, None).captured_at_ns <= time.time_ns()
