@@ -70,7 +70,9 @@ class KafkaInput(Section):
         "earliest", description="Where a new group starts: earliest misses nothing, latest skips what was there."
     )
     max_message_bytes: int = Field(16 << 20, ge=1024, description="Larger messages go to the dead-letter topic.")
-    session_timeout_ms: int = Field(45_000, ge=6_000, description="How long the broker waits for a silent worker.")
+    session_timeout_ms: int = Field(
+        10_000, ge=6_000, description="After so long without a word a worker's partitions go to another."
+    )
 
 
 class RtspInput(Section):

@@ -40,7 +40,7 @@ class KafkaSourceOptions:
     max_message_bytes: int = 16 << 20
     max_poll_records: int = 64
     commit_every_s: float = 1.0
-    session_timeout_ms: int = 45_000
+    session_timeout_ms: int = 10_000
     outage_after_s: float = 5.0
     dead_letters: bool = True
 
