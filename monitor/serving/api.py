@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 
 import redis
 import redis.asyncio
-from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi import FastAPI, Header, HTTPException, Path, Query, Request, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -22,6 +19,7 @@ from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import AlertUnknown, Outbox
 from monitor.serving.auth import Gate
 from monitor.serving.board import Board, Status
+from monitor.serving.event_stream import event_stream
 from monitor.serving.ledger import Account, Ledger
 from monitor.serving.metrics import Metrics
 from monitor.serving.views import (
@@ -175,23 +173,14 @@ def _alerts(app: FastAPI, served: Served) -> None:
 
 
 def _events(app: FastAPI, served: Served) -> None:
-    @app.get("/api/events", response_class=EventSourceResponse)
-    async def events(request: Request) -> AsyncIterator[ServerSentEvent]:
+    @app.get("/api/events", response_class=StreamingResponse, responses={200: {"content": {"text/event-stream": {}}}})
+    async def events(last_event_id: Annotated[str, Header(max_length=64)] = "") -> StreamingResponse:
         """Alert events as they are written, replayed after `Last-Event-ID`; without one, from the next event on."""
-        position = request.headers.get("last-event-id", "")
-        client: Any = served.events()
-        try:
-            if not re.fullmatch(r"\d{1,20}-\d{1,20}", position):
-                newest = await client.xrevrange(served.outbox.stream, count=1)
-                position = newest[0][0] if newest else "0-0"
-            while not await request.is_disconnected():
-                answer = await client.xread({served.outbox.stream: position}, block=1000, count=100)
-                for _, entries in answer or []:
-                    for position, fields in entries:
-                        event = json.loads(fields["event"])
-                        yield ServerSentEvent(data=event, event=event["type"], id=position)
-        finally:
-            await client.aclose()
+        return StreamingResponse(
+            event_stream(served.events(), served.outbox.stream, last_event_id),
+            media_type="text/event-stream",
+            headers=NO_STORE | {"X-Accel-Buffering": "no"},
+        )
 
 
 def _page(app: FastAPI) -> None:

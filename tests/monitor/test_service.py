@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from monitor.embedded import EmbeddedBroker, EmbeddedRtsp, EmbeddedValkey
 from streams.simulator import Line, write_film
 from tests.dashboards.stub_grafana import TOKEN, StubGrafana, serve
 from tests.monitor.service import Running, checkpoint, pictures, read_topic, until
+from tests.monitor.test_outbox import event
 
 pytestmark = pytest.mark.slow
 
@@ -419,3 +421,41 @@ def test_prometheus_own_checker_accepts_the_metrics(
         assert running.json("/openapi.json")["info"]["title"] == "linewatch"
     checked = subprocess.run(["promtool", "check", "metrics"], input=metrics, capture_output=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_listeners_get_what_they_missed_and_may_leave_at_any_time(
+    model: tuple[Path, bytes, bytes],
+    valkey: EmbeddedValkey,
+    prefix: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path, normal, _ = model
+    (tmp_path / "a.jpg").write_bytes(normal)
+    config = configuration(
+        path,
+        [{"files": {"camera": "b", "path": str(tmp_path / "a.jpg"), "loop": True, "fps": 5}}],
+        valkey,
+        prefix,
+        tmp_path,
+    )
+    with Running(config, tmp_path) as running:
+        for number in range(1, 40):
+            running.service.outbox.write(event(number), 60)
+        request = urllib.request.Request(running.url + "/api/events", headers={"Last-Event-ID": "0-0"})
+        for _ in range(8):
+            with urllib.request.urlopen(request, timeout=10) as stream:
+                assert b"linewatch.alert.firing" in stream.read(300)
+        with urllib.request.urlopen(request, timeout=10) as stream:
+            ids = []
+            while len(ids) < 39:
+                line = stream.readline()
+                if line.startswith(b"data:"):
+                    ids.append(json.loads(line[5:])["id"])
+        assert ids == [f"{number:x}.firing" for number in range(1, 40)]
+        with urllib.request.urlopen(running.url + "/api/events", timeout=10) as stream:
+            stream.readline()  # connected: from now on
+            running.service.outbox.write(event(99), 60)
+            assert any(b'"63.firing"' in stream.readline() for _ in range(10))
+        assert running.get("/healthz")[0] == 200
+    assert "Exception" not in caplog.text
