@@ -66,6 +66,8 @@ def demo(
         plant = _film(film, segments) if film is not None else _plant(folder)
         model = checkpoint or _train(folder / "model.safetensors", minutes)
         load(model, device="cpu")  # a checkpoint that cannot be used is told before servers start
+    except ImportError as error:
+        fail(f"the demo needs the package {error.name}: pip install 'linewatch[embedded]'", FAILED)
     except (OSError, ValueError, CheckpointError) as error:
         fail(str(error), USAGE)
     running = Demo(plant, model, folder, port=port, cooldown_s=cooldown_s)

@@ -172,6 +172,12 @@ def test_dashboards_are_pushed_and_pushing_again_changes_nothing(
     assert refused.exit_code == 1 and TOKEN not in refused.stderr and grafana.url in refused.stderr
 
 
+def test_a_demo_without_the_extra_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    done = CliRunner().invoke(app, ["demo", "--folder", str(tmp_path)])
+    assert done.exit_code == 1 and "pip install 'linewatch[embedded]'" in done.stderr
+
+
 @pytest.mark.slow
 def test_train_and_evaluate_on_a_folder(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
