@@ -68,8 +68,8 @@ class Service:
 
     def run(self) -> None:
         """Serve, watch, and end in order: stop reading, finish what was read, flush the outbox, commit."""
+        self.housekeeping.start()  # first, so that the first answer of /readyz is true
         self.server.start()
-        self.housekeeping.start()
         for dispatcher in self.dispatchers:
             dispatcher.start()
         try:
@@ -109,7 +109,6 @@ def compose(settings: Settings) -> Service:
     ledger, board = Ledger(metrics), Board()
     client = redis_client(settings)
     outbox = Outbox(client, settings.redis.prefix)
-    settings.evidence.dir.mkdir(parents=True, exist_ok=True)
     evidence = EvidenceStore(settings.evidence.dir, settings.evidence.keep_days)
     server = HttpServer(settings.http.host, settings.http.port)
     episodes = Episodes(episode_rule(settings))

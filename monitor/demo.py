@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,7 +150,7 @@ class Demo:
         """End the demo in order. Safe from a signal handler."""
         self._end.set()
 
-    def run(self, seconds: float | None, ready: threading.Event | None = None, announce: object = None) -> DemoReport:
+    def run(self, seconds: float | None, announce: Callable[[str], None]) -> DemoReport:
         """Start everything, watch, stop everything. `announce` is called with the page's address when it is served.
 
         Raises EmbeddedServerError where a server cannot start and OSError where the page's port is taken.
@@ -181,10 +181,7 @@ class Demo:
             try:
                 for player in players:
                     player.start()
-                if callable(announce):
-                    announce(service.server.url)
-                if ready is not None:
-                    ready.set()
+                announce(service.server.url)
                 self._end.wait(seconds)
             finally:
                 until_ns = time.time_ns()

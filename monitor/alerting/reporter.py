@@ -11,7 +11,7 @@ import redis
 import structlog
 from numpy.typing import NDArray
 
-from monitor.alerting.alert import EVENT_TYPES, Alert, Event, alert_of
+from monitor.alerting.alert import EVENT_TYPES, Event, alert_of
 from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import Outbox
 from monitor.judging.episodes import Change, Transition
@@ -103,10 +103,6 @@ class Reporter:
         except Exception:
             # An event that cannot be written, for a fault of ours, must not hold the others up for ever.
             log.exception("event_lost", event_id=self._due.popleft().event_id)
-
-    def open_alerts(self) -> list[Alert]:
-        """The alerts that an earlier process left firing. Raises redis.RedisError."""
-        return self._outbox.firing()
 
     def _keep_evidence(self, transition: Transition) -> None:
         assert transition.trigger is not None

@@ -36,10 +36,6 @@ def run(config: Annotated[Path, typer.Argument(help="The configuration, YAML.")]
         service = compose(settings)
     except (CheckpointError, ValueError) as error:
         fail(f"{line_of(config, 'model', 'checkpoint')}: {error}", USAGE)
-    except PermissionError as error:
-        fail(f"{line_of(config, 'evidence', 'dir')}: cannot be made: {error}", USAGE)
-    except FileNotFoundError as error:
-        fail(f"{line_of(config, 'evidence', 'dir')}: cannot be made: {error}", USAGE)
     except OSError as error:
         fail(
             f"{line_of(config, 'http', 'port')}: cannot listen on {settings.http.host}:{settings.http.port}: "
@@ -52,8 +48,12 @@ def run(config: Annotated[Path, typer.Argument(help="The configuration, YAML.")]
 
 
 def check_files(settings: Settings, config: Path) -> None:
-    """Files that the configuration names and that are not there. Raises ConfigError."""
+    """Files that a configuration names and that are not there, a folder that cannot be made. Raises ConfigError."""
     faults = []
+    try:
+        settings.evidence.dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        faults.append(f"{line_of(config, 'evidence', 'dir')}: the folder cannot be made: {error}")
     if not settings.model.checkpoint.is_file():
         faults.append(
             f"{line_of(config, 'model', 'checkpoint')}: no file {settings.model.checkpoint}; "

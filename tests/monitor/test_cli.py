@@ -103,6 +103,7 @@ def test_a_signal_ends_a_run_in_order(line: dict[str, Any], tmp_path: Path, numb
         ({"model": {"checkpoint": "none.safetensors"}}, ":2: model.checkpoint: no file none.safetensors"),
         ({"model": {"checkpoint": "line/00.jpg"}}, ":2: model.checkpoint: line/00.jpg"),
         ({"sources": [{"files": {"camera": "b", "path": "no/*.mp4"}}]}, "sources[0].files.path: no picture or film"),
+        ({"evidence": {"dir": "line/00.jpg/evidence"}}, "evidence.dir: the folder cannot be made"),
         ({"alert": {}}, "alert: unknown key; did you mean alerts?"),
     ],
 )

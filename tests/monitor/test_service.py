@@ -57,6 +57,15 @@ def kafka(broker: EmbeddedBroker, topic: str) -> dict[str, Any]:
     }
 
 
+@pytest.fixture
+def calm_line(model: tuple[Path, bytes, bytes], valkey: EmbeddedValkey, prefix: str, tmp_path: Path) -> dict[str, Any]:
+    """The configuration of one camera that shows the same normal picture for ever."""
+    path, normal, _ = model
+    (tmp_path / "a.jpg").write_bytes(normal)
+    camera = {"files": {"camera": "b", "path": str(tmp_path / "a.jpg"), "loop": True, "fps": 5}}
+    return configuration(path, [camera], valkey, prefix, tmp_path)
+
+
 def balanced(account: dict[str, Any]) -> bool:
     gone = account["scored"] + sum(account["dropped"].values()) + sum(account["failed"].values())
     return bool(account["captured"] == gone and account["in_flight"] == 0)
@@ -359,20 +368,9 @@ def test_an_episode_that_was_firing_goes_on_after_a_restart(
         assert len(second.json("/api/alerts")["alerts"]) == 1
 
 
-def test_with_a_token_all_but_healthz_ask_for_it(
-    model: tuple[Path, bytes, bytes], valkey: EmbeddedValkey, prefix: str, tmp_path: Path
-) -> None:
-    path, normal, _ = model
-    (tmp_path / "a.jpg").write_bytes(normal)
-    config = configuration(
-        path,
-        [{"files": {"camera": "b", "path": str(tmp_path / "a.jpg"), "loop": True, "fps": 5}}],
-        valkey,
-        prefix,
-        tmp_path,
-    )
-    config["http"]["token"] = "s3cret"
-    with Running(config, tmp_path) as running:
+def test_with_a_token_all_but_healthz_ask_for_it(calm_line: dict[str, Any], tmp_path: Path) -> None:
+    calm_line["http"]["token"] = "s3cret"
+    with Running(calm_line, tmp_path) as running:
         for url in ("/", "/readyz", "/metrics", "/api/cameras", "/openapi.json", "/static/page.css"):
             assert running.get(url)[0] == 401, url
             assert running.get(url, authorization="Bearer wrong")[0] == 401, url
@@ -382,19 +380,8 @@ def test_with_a_token_all_but_healthz_ask_for_it(
         assert running.get("/healthz") == (200, b"ok")
 
 
-def test_another_sites_page_cannot_change_anything(
-    model: tuple[Path, bytes, bytes], valkey: EmbeddedValkey, prefix: str, tmp_path: Path
-) -> None:
-    path, normal, _ = model
-    (tmp_path / "a.jpg").write_bytes(normal)
-    config = configuration(
-        path,
-        [{"files": {"camera": "b", "path": str(tmp_path / "a.jpg"), "loop": True, "fps": 5}}],
-        valkey,
-        prefix,
-        tmp_path,
-    )
-    with Running(config, tmp_path) as running:
+def test_another_sites_page_cannot_change_anything(calm_line: dict[str, Any], tmp_path: Path) -> None:
+    with Running(calm_line, tmp_path) as running:
         url = "/api/alerts/abc/acknowledge"
         assert running.get(url, "POST", **{"sec-fetch-site": "cross-site"})[0] == 403
         assert running.get(url, "POST", **{"sec-fetch-site": "same-origin"})[0] == 404
@@ -424,22 +411,9 @@ def test_prometheus_own_checker_accepts_the_metrics(
 
 
 def test_listeners_get_what_they_missed_and_may_leave_at_any_time(
-    model: tuple[Path, bytes, bytes],
-    valkey: EmbeddedValkey,
-    prefix: str,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
+    calm_line: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path, normal, _ = model
-    (tmp_path / "a.jpg").write_bytes(normal)
-    config = configuration(
-        path,
-        [{"files": {"camera": "b", "path": str(tmp_path / "a.jpg"), "loop": True, "fps": 5}}],
-        valkey,
-        prefix,
-        tmp_path,
-    )
-    with Running(config, tmp_path) as running:
+    with Running(calm_line, tmp_path) as running:
         for number in range(1, 40):
             running.service.outbox.write(event(number), 60)
         request = urllib.request.Request(running.url + "/api/events", headers={"Last-Event-ID": "0-0"})
