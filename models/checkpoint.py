@@ -1,7 +1,10 @@
 """The checkpoint: weights, and in the file's metadata all else that scoring needs.
 
-Metadata, each value JSON: format ("linewatch-ganomaly"), format_version, architecture,
-preprocessing, score ({"norm"}), calibration, training (a summary, for people; nothing reads it).
+Metadata, each value JSON: format ("linewatch"), format_version, method (its name in the catalogue),
+architecture, preprocessing, score ({"norm"}), calibration (null where there is none yet), training (a
+summary, for people; nothing reads it). The tensors are the method's state dict.
+
+Version 1 had GANomaly only: its format was "linewatch-ganomaly", without `method`. It is still read.
 """
 
 from __future__ import annotations
@@ -11,74 +14,73 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.calibration import Calibration
-from models.ganomaly import Architecture, Discriminator, Generator
-from models.ganomaly_scorer import GanomalyScorer
+from models.ganomaly import Architecture
 from models.losses import NORMS, Norm
+from models.method import Method
+from models.method_scorer import MethodScorer
+from models.methods.catalogue import method
 from models.precision import Precision
 from models.preprocess import Preprocess
 from models.tensorfile import CheckpointError, read, write
 
 __all__ = ["FORMAT_VERSION", "Checkpoint", "CheckpointError", "load", "load_checkpoint", "save"]
 
-FORMAT = "linewatch-ganomaly"
-FORMAT_VERSION = 1
-NEEDED = ("architecture", "preprocessing", "score", "calibration", "training")
+FORMAT = "linewatch"
+FORMAT_VERSION = 2
+READS = {("linewatch", 2), ("linewatch-ganomaly", 1)}
+NEEDED = ("architecture", "preprocessing", "score", "training")
 
 
 class Checkpoint:
-    """What a file holds, checked: networks on the CPU, and their metadata."""
+    """What a file holds, checked: the method with its weights, on the CPU, and their metadata."""
 
     def __init__(self, path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
         _check_format(path, metadata)
         try:
-            self.architecture = Architecture.from_dict(metadata["architecture"])
-            self.preprocess = Preprocess.from_dict(metadata["preprocessing"])
-            self.norm: Norm = _norm(metadata["score"])
-            self.calibration = Calibration.from_dict(metadata["calibration"])
+            kind = method(metadata.get("method", "ganomaly"))
+            arch = Architecture.from_dict(metadata["architecture"])
+            self.preprocess = prep = Preprocess.from_dict(metadata["preprocessing"])
+            norm = _norm(metadata["score"])
+            known = metadata["calibration"]
+            self.calibration = None if known is None else Calibration.from_dict(known)
             self.training: dict[str, Any] = dict(metadata["training"])
         except (ValueError, TypeError) as error:
             raise CheckpointError(f"{path}: its metadata cannot be used: {error}") from error
-        arch, prep = self.architecture, self.preprocess
         if (arch.size, arch.channels) != (prep.size, prep.channels):
             raise CheckpointError(
                 f"{path}: preprocessing makes {prep.size} px with {prep.channels} channels, the "
                 f"networks take {arch.size} px with {arch.channels}"
             )
         with torch.device("meta"):  # no memory, and no time spent on an initialisation
-            self.generator, self.discriminator = Generator(arch), Discriminator(arch)
-        networks = {"generator.": self.generator, "discriminator.": self.discriminator}
-        _check_weights(path, tensors, networks)
-        for prefix, network in networks.items():
-            network.load_state_dict(_part(tensors, prefix), assign=True)
-            network.eval().requires_grad_(False)
+            self.method = kind(arch, norm)
+        _check_weights(path, tensors, self.method.state_dict())
+        self.method.load_state_dict(tensors, assign=True)
+        self.method.eval().requires_grad_(False)
 
 
 def save(
     path: Path,
-    generator: Generator,
-    discriminator: Discriminator,
-    architecture: Architecture,
+    made: Method,
+    preprocess: Preprocess,
     *,
-    norm: Norm,
-    calibration: Calibration,
+    calibration: Calibration | None,
     training: Mapping[str, Any],
 ) -> None:
     """Write the file whole or not at all. CheckpointError where it cannot be written."""
-    tensors = {f"generator.{name}": t for name, t in generator.state_dict().items()}
-    tensors |= {f"discriminator.{name}": t for name, t in discriminator.state_dict().items()}
     metadata = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "architecture": architecture.to_dict(),
-        "preprocessing": Preprocess(architecture.size, architecture.channels).to_dict(),
-        "score": {"norm": norm},
-        "calibration": calibration.to_dict(),
+        "method": made.name,
+        "architecture": made.arch.to_dict(),
+        "preprocessing": preprocess.to_dict(),
+        "score": {"norm": made.norm},
+        "calibration": None if calibration is None else calibration.to_dict(),
         "training": dict(training),
     }
-    write(path, tensors, metadata)
+    write(path, made.state_dict(), metadata)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -86,33 +88,27 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, *read(path))
 
 
-def load(path: Path, device: str = "auto", precision: Precision = "fp32") -> GanomalyScorer:
+def load(path: Path, device: str = "auto", precision: Precision = "fp32") -> MethodScorer:
     """A scorer, warmed up, on auto | cpu | cuda. CheckpointError as load_checkpoint; ValueError for the device."""
     held = load_checkpoint(path)
-    return GanomalyScorer(
-        held.generator,
-        held.architecture,
-        held.calibration,
-        norm=held.norm,
-        device=device,
-        precision=precision,
-    )
+    return MethodScorer(held.method, held.calibration, preprocess=held.preprocess, device=device, precision=precision)
 
 
 def _check_format(path: Path, metadata: dict[str, Any]) -> None:
-    found = metadata.get("format")
-    if found != FORMAT:
+    found, version = metadata.get("format"), metadata.get("format_version")
+    if found not in {name for name, _ in READS}:
         raise CheckpointError(
-            f"{path}: its metadata names the format {found!r}, expected {FORMAT!r}: the file was "
-            "not made by `linewatch train`"
+            f"{path}: its metadata names the format {found!r}, expected {FORMAT!r}: the file was made neither by "
+            "`linewatch train` nor by `linewatch import`"
         )
-    version = metadata.get("format_version")
-    if version != FORMAT_VERSION:
+    if (found, version) not in READS:
         raise CheckpointError(
-            f"{path}: format version {version!r}, this linewatch reads {FORMAT_VERSION}: train "
+            f"{path}: format version {version!r}, this linewatch reads {FORMAT_VERSION} and below: train "
             "anew, or use the linewatch that made it"
         )
     missing = [key for key in NEEDED if not isinstance(metadata.get(key), dict)]
+    if "calibration" not in metadata:
+        missing.append("calibration")
     if missing:
         raise CheckpointError(f"{path}: its metadata lacks {', '.join(missing)}: train anew")
 
@@ -124,10 +120,7 @@ def _norm(score: dict[str, Any]) -> Norm:
     raise ValueError(f"score norm is {score.get('norm')!r}, expected one of {', '.join(NORMS)}")
 
 
-def _check_weights(path: Path, tensors: dict[str, Tensor], networks: Mapping[str, nn.Module]) -> None:
-    expected = {
-        prefix + name: tensor for prefix, network in networks.items() for name, tensor in network.state_dict().items()
-    }
+def _check_weights(path: Path, tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     missing = sorted(set(expected) - set(tensors))
     unknown = sorted(set(tensors) - set(expected))
     if missing or unknown:
@@ -143,7 +136,3 @@ def _check_weights(path: Path, tensors: dict[str, Tensor], networks: Mapping[str
             )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(f"{path}: {name} holds values that are no numbers: the training had gone wrong")
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -14,17 +14,34 @@ from torch import Tensor
 from models.ganomaly import Architecture
 
 Picture = npt.NDArray[np.uint8]
+Normalisation = Literal["half", "imagenet"]
+NORMALISATIONS: tuple[Normalisation, ...] = ("half", "imagenet")
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of R, G, B in [0, 1]
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """size: side of the square picture in pixels. channels: 3 for RGB, 1 for grey."""
+    """size: side of the square picture in pixels. channels: 3 for RGB, 1 for grey.
+
+    normalisation: what is taken from the picture in [0, 1], and by what it is divided. "half": mean 0.5 and std 0.5,
+    which is the range of the decoder's tanh, [-1, 1]. "imagenet": ImageNet's mean and std of each colour, which leaves
+    [-2.2, 2.7]; for networks that were trained so elsewhere.
+    """
 
     size: int
     channels: int
+    normalisation: Normalisation = "half"
 
     def __post_init__(self) -> None:
         Architecture(size=self.size, channels=self.channels)  # the same values fit, and no others
+        if self.normalisation not in NORMALISATIONS:
+            raise ValueError(f"normalisation is {self.normalisation!r}: choose one of {', '.join(NORMALISATIONS)}")
+        if self.normalisation == "imagenet" and self.channels != 3:
+            raise ValueError(
+                f"normalisation is 'imagenet' with {self.channels} channel: ImageNet's figures are of three colours; "
+                "choose 'half'"
+            )
 
     def picture(self, bgr: Picture) -> Picture:
         """uint8 [H, W, 3] in OpenCV's channel order -> uint8 [S, S, C], RGB or grey.
@@ -42,14 +59,24 @@ class Preprocess:
         return _u8(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 
     def to_tensor(self, batch: Picture, device: torch.device) -> Tensor:
-        """uint8 [B, S, S, C] -> float32 [B, C, S, S] in [-1, 1], channels last in memory.
+        """uint8 [B, S, S, C] -> float32 [B, C, S, S], normalised, channels last in memory.
 
         The bytes travel to the device and become numbers there: a quarter of the transfer.
-        [-1, 1] is the range of the decoder's tanh (mean 0.5, std 0.5 of the picture in [0, 1]).
         """
         self.check(batch)
         pixels = torch.from_numpy(np.ascontiguousarray(batch)).to(device, non_blocking=True)
-        return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+        x = pixels.permute(0, 3, 1, 2).float()
+        if self.normalisation == "half":
+            return x.div_(127.5).sub_(1.0)
+        mean, std = _imagenet(device)
+        return x.div_(255).sub_(mean).div_(std)
+
+    def to_half(self, x: Tensor) -> Tensor:
+        """[B, C, S, S] as the networks have it -> the same picture in [-1, 1], to be drawn or measured."""
+        if self.normalisation == "half":
+            return x
+        mean, std = _imagenet(x.device)
+        return (x * std + mean) * 2 - 1
 
     def check(self, batch: Picture) -> None:
         """ValueError where batch is not uint8 [B, S, S, C] for this S and C."""
@@ -60,15 +87,22 @@ class Preprocess:
                 f"{self.size}, {self.size}, {self.channels}] as Preprocess.picture makes them"
             )
 
-    def to_dict(self) -> dict[str, int]:
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Preprocess:
-        """The inverse of to_dict. ValueError where a name is missing, unknown or out of range."""
-        if set(values) != {"size", "channels"}:
-            raise ValueError(f"preprocess has {sorted(values)}, expected ['channels', 'size']")
+        """The inverse of to_dict; without a normalisation it is "half", the only one there was at first.
+        ValueError where a name is missing, unknown or out of range."""
+        if set(values) | {"normalisation"} != {"size", "channels", "normalisation"}:
+            raise ValueError(f"preprocess has {sorted(values)}, expected ['channels', 'normalisation', 'size']")
         return cls(**values)
+
+
+def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and std, [3, 1, 1]."""
+    mean, std = (torch.tensor(row, device=device).reshape(3, 1, 1) for row in (IMAGENET_MEAN, IMAGENET_STD))
+    return mean, std
 
 
 def _u8(array: Any) -> Picture:

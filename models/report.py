@@ -4,42 +4,40 @@ from __future__ import annotations
 
 import json
 import math
-import os
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from models.ganomaly_scorer import GanomalyScorer
+from models.figures import BLUE, RED, png, replace_file
 from models.preprocess import Picture
+from models.scorer import Scorer
 from models.training_config import TrainResult
 
 COLUMNS = 8  # held-out pictures shown
-BLUE, ORANGE, GREEN, GREY, RED = "#2b6cb0", "#c05621", "#2f855a", "#718096", "#c53030"
 
 
-def write_report(result: TrainResult, scorer: GanomalyScorer, pictures: Picture) -> list[Path]:
+def write_report(result: TrainResult, scorer: Scorer, pictures: Picture) -> list[Path]:
     """Write both files beside the checkpoint and return their paths, PNG first.
 
     scorer: as loaded from result.out. pictures: those given to train, uint8 [N, S, S, C].
     """
     unseen = pictures[result.held_out]
-    png = result.out.with_name(f"{result.out.stem}.report.png")
+    picture = result.out.with_name(f"{result.out.stem}.report.png")
     text = result.out.with_name(f"{result.out.stem}.report.json")
-    _replace(png, _draw(result, scorer, unseen))
+    replace_file(picture, _draw(result, scorer, unseen))
     told = json.dumps(_tell(result, scorer, len(pictures)), indent=2, allow_nan=False)
-    _replace(text, told.encode())
-    return [png, text]
+    replace_file(text, told.encode())
+    return [picture, text]
 
 
-def _tell(result: TrainResult, scorer: GanomalyScorer, count: int) -> dict[str, Any]:
+def _tell(result: TrainResult, scorer: Scorer, count: int) -> dict[str, Any]:
     info = scorer.info
     return {
         "model_id": info.model_id,
+        "method": info.method,
         "architecture": info.architecture,
         "score_norm": info.norm,
         "pictures": count,
@@ -58,9 +56,8 @@ def _tell(result: TrainResult, scorer: GanomalyScorer, count: int) -> dict[str, 
     }
 
 
-def _draw(result: TrainResult, scorer: GanomalyScorer, unseen: Picture) -> bytes:
+def _draw(result: TrainResult, scorer: Scorer, unseen: Picture) -> bytes:
     figure = Figure(figsize=(13, 9.5), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=(1.0, 1.25), squeeze=False))
     curves, histogram = upper.subplots(1, 2)
     _curves(curves, result)
@@ -74,7 +71,7 @@ def _draw(result: TrainResult, scorer: GanomalyScorer, unseen: Picture) -> bytes
         ("residual", np.stack([scorer.heat(picture) for picture in chosen])),
     )
     grid = lower.subplots(3, len(shown), squeeze=False)
-    brightest = max(float(rows[2][1].max()), 0.1)  # a scale of its own would make noise glow
+    brightest = float(rows[2][1].max()) or 1.0  # a scale of its own would make noise glow
     for row, (name, images) in enumerate(rows):
         for column, image in enumerate(images):
             axes: Axes = grid[row, column]
@@ -93,26 +90,21 @@ def _draw(result: TrainResult, scorer: GanomalyScorer, unseen: Picture) -> bytes
         f"{result.out.name}: {result.steps} steps in {result.elapsed_s:.0f} s, best at step {result.best_step}",
         fontsize=12,
     )
-    held = BytesIO()
-    canvas.print_png(held)  # type: ignore[no-untyped-call]
-    return held.getvalue()
+    return png(figure)
 
 
 def _curves(axes: Axes, result: TrainResult) -> None:
     steps = [row["step"] for row in result.history]
-    lines = (
-        ("generator", "L_G", BLUE),
-        ("con", "L_con", GREEN),
-        ("enc", "L_enc", ORANGE),
-        ("discriminator", "L_D", GREY),
-        ("held_out", "held out: 50·L_con + L_enc", RED),
-    )
-    for key, label, colour in lines:
-        axes.plot(steps, [row[key] for row in result.history], label=label, color=colour, lw=1.4)
+    names = [name for name in (result.history[0] if result.history else {}) if name not in ("step", "elapsed_s")]
+    for name in names:
+        colour = RED if name == "held_out" else None
+        label = "held out, the one that chooses" if name == "held_out" else name
+        axes.plot(steps, [row.get(name, math.nan) for row in result.history], label=label, color=colour, lw=1.4)
     axes.axvline(result.best_step, color=RED, lw=0.8, ls=":")
-    axes.set_yscale("log")
+    axes.set_yscale("log" if steps else "linear")
     axes.set(title="Losses (dotted: the weights kept)", xlabel="step")
-    axes.legend(fontsize=8, frameon=False)
+    if steps:
+        axes.legend(fontsize=8, frameon=False)
     axes.grid(alpha=0.25)
 
 
@@ -128,10 +120,3 @@ def _histogram(axes: Axes, result: TrainResult) -> None:
     )
     axes.legend(fontsize=8, frameon=False)
     axes.grid(alpha=0.25)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)

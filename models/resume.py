@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from models.average import Average
+from models.method import Method
 from models.preprocess import Picture
-from models.step import Step
 from models.tensorfile import CheckpointError, read, write
 
-RESUME_VERSION = 1
-Weights = dict[str, dict[str, Tensor]]
+RESUME_VERSION = 2
+Optimisers = dict[str, torch.optim.Optimizer]
 
 
 @dataclass
@@ -25,18 +25,14 @@ class Best:
 
     loss: float = float("inf")
     step: int = 0
-    weights: Weights = field(default_factory=dict)
+    weights: dict[str, Tensor] = field(default_factory=dict)
 
-    def take(self, step: Step, average: Average, number: int, loss: float) -> None:
+    def take(self, average: Average, number: int, loss: float) -> None:
         self.loss, self.step = loss, number
-        self.weights = {
-            "generator": _copy(average.generator.state_dict()),
-            "discriminator": _copy(step.discriminator.state_dict()),
-        }
+        self.weights = {name: tensor.detach().cpu().clone() for name, tensor in average.method.state_dict().items()}
 
-    def give(self, step: Step) -> None:
-        step.generator.load_state_dict(self.weights["generator"])
-        step.discriminator.load_state_dict(self.weights["discriminator"])
+    def give(self, method: Method) -> None:
+        method.load_state_dict(self.weights)
 
 
 @dataclass
@@ -62,25 +58,28 @@ def identity(pictures: Picture, settings: dict[str, Any]) -> dict[str, Any]:
     return {"pictures": digest, **settings}
 
 
-def save_state(path: Path, same: dict[str, Any], step: Step, average: Average, at: Progressed) -> None:
+def save_state(
+    path: Path, same: dict[str, Any], method: Method, optimisers: Optimisers, average: Average, at: Progressed
+) -> None:
     """CheckpointError where the file cannot be written."""
     tensors: dict[str, Tensor] = {"rng": torch.get_rng_state()}
     tensors["order"] = torch.tensor(at.order, dtype=torch.int64)
-    for name, network, optimiser in _parts(step):
-        tensors |= {f"{name}.{key}": t for key, t in network.state_dict().items()}
+    tensors |= {f"method.{key}": t for key, t in method.state_dict().items()}
+    for name, optimiser in optimisers.items():
         for index, values in optimiser.state_dict()["state"].items():
             tensors |= {f"adam.{name}.{index}.{key}": t for key, t in values.items()}
     if average.updates:
-        tensors |= {f"average.{key}": t for key, t in average.generator.state_dict().items()}
-    for name, weights in at.best.weights.items():
-        tensors |= {f"best.{name}.{key}": t for key, t in weights.items()}
+        tensors |= {f"average.{key}": t for key, t in average.method.state_dict().items()}
+    tensors |= {f"best.{key}": t for key, t in at.best.weights.items()}
+    # One tensor under two names (a part that is not averaged) cannot be told from two: each gets its own memory.
+    tensors = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
     metadata = {
         "format": "linewatch-resume",
         "format_version": RESUME_VERSION,
         "same": same,
         "step": at.step,
         "elapsed_s": at.elapsed_s,
-        "resets": step.resets,
+        "resets": method.resets,
         "averaged": average.updates,
         "best_loss": at.best.loss if at.best.weights else None,
         "best_step": at.best.step,
@@ -89,7 +88,9 @@ def save_state(path: Path, same: dict[str, Any], step: Step, average: Average, a
     write(path, tensors, metadata)
 
 
-def load_state(path: Path, same: dict[str, Any], step: Step, average: Average) -> Progressed:
+def load_state(
+    path: Path, same: dict[str, Any], method: Method, optimisers: Optimisers, average: Average
+) -> Progressed:
     """Put networks, optimisers and random numbers back. CheckpointError where the file is
     missing, is none, or belongs to other pictures or settings: it names which."""
     tensors, metadata = read(path)
@@ -108,20 +109,20 @@ def load_state(path: Path, same: dict[str, Any], step: Step, average: Average) -
             f"{path}: belongs to another training, which differs in {told}: train with the same, or without --resume"
         )
     try:
-        for name, network, optimiser in _parts(step):
-            network.load_state_dict(_under(tensors, f"{name}."))
+        method.load_state_dict(_under(tensors, "method."))
+        for name, optimiser in optimisers.items():
             _load_optimiser(optimiser, _under(tensors, f"adam.{name}."))
         torch.set_rng_state(tensors["rng"])
-        step.resets = int(metadata["resets"])
+        method.resets = int(metadata["resets"])
         average.updates = int(metadata["averaged"])
         if average.updates:
-            average.generator.load_state_dict(_under(tensors, "average."))
+            average.method.load_state_dict(_under(tensors, "average."))
         best = Best()
         if metadata["best_loss"] is not None:
             best = Best(
                 float(metadata["best_loss"]),
                 int(metadata["best_step"]),
-                {name: _under(tensors, f"best.{name}.") for name in ("generator", "discriminator")},
+                _under(tensors, "best."),
             )
         return Progressed(
             int(metadata["step"]),
@@ -135,7 +136,7 @@ def load_state(path: Path, same: dict[str, Any], step: Step, average: Average) -
 
 
 def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    parameters = optimiser.param_groups[0]["params"]
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     for key, saved in tensors.items():
         index, moment = key.split(".")
@@ -146,16 +147,5 @@ def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]
     optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
 
 
-def _parts(step: Step) -> list[tuple[str, torch.nn.Module, torch.optim.Optimizer]]:
-    return [
-        ("generator", step.generator, step.optimiser_g),
-        ("discriminator", step.discriminator, step.optimiser_d),
-    ]
-
-
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
-
-
-def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}

@@ -15,13 +15,15 @@ from models.preprocess import Picture, Preprocess
 @dataclass(frozen=True)
 class ModelInfo:
     """model_id: twelve hexadecimal digits, the same for the same weights, architecture and score.
-    architecture: as Architecture.to_dict. norm: how the code distance is measured.
-    device: where it runs ("cpu", "cuda:0"). precision: "fp32" or "bf16"."""
+    method: its name in the catalogue ("ganomaly"). architecture: as Architecture.to_dict.
+    calibration: None where nobody has shown the model normal pictures that it was not trained on, as after an
+    import. norm: how a distance is measured. device: where it runs ("cpu", "cuda:0"). precision: "fp32" or "bf16"."""
 
     model_id: str
+    method: str
     architecture: dict[str, int]
     preprocess: Preprocess
-    calibration: Calibration
+    calibration: Calibration | None
     norm: str
     device: str
     precision: str
@@ -49,6 +51,15 @@ class Scorer(Protocol):
         ...
 
     def heat(self, picture: Picture) -> npt.NDArray[np.float32]:
-        """uint8 [S, S, C] -> [S, S], >= 0: where the picture differs from its reconstruction,
-        smoothed, 2.0 at most. Fit to be drawn over the picture; its sum is not the score."""
+        """uint8 [S, S, C] -> [S, S], >= 0: where the picture is not normal, smoothed. Fit to be drawn over the
+        picture; its scale is the method's own, its sum is not the score."""
+        ...
+
+    def rebuild(self, pictures: Picture) -> npt.NDArray[np.float32]:
+        """uint8 [B, S, S, C] -> [B, S, S, C] in [-1, 1]: what the model makes of each picture. For reports."""
+        ...
+
+    def features(self, pictures: Picture) -> npt.NDArray[np.float32]:
+        """uint8 [B, S, S, C] -> [B, F]: what the model sees in each picture (GANomaly: the discriminator's features).
+        For reports."""
         ...

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -27,6 +28,16 @@ def settle_threads(work: Callable[[], object]) -> int:
     chosen = every if together_s * GAIN < alone_s else 1
     torch.set_num_threads(chosen)
     return chosen
+
+
+@contextmanager
+def keeping_threads() -> Iterator[None]:
+    """What is settled within is undone at the end."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _seconds(work: Callable[[], object], threads: int) -> float:

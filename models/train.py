@@ -1,41 +1,43 @@
-"""Training: the paper's step over and over, the best weights kept, calibrated and saved.
+"""Training: a method's step over and over, the best weights kept, calibrated and saved.
 
-Best means the lowest weighted L_con + L_enc on held-out normal pictures with frozen batch norm.
-These two are what the score is made of, in the mode in which it is made, and their scale does not
-move; L_adv is measured by a discriminator that changes with every step. Labels of anomalies are
-never looked at.
+Best means the lowest loss on held-out normal pictures, as the method defines it (Method.loss), with
+frozen batch norm. Labels of anomalies are never looked at.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models import losses
 from models.average import Average
 from models.calibration import Calibration, moved
 from models.checkpoint import CheckpointError, save
-from models.ganomaly import Discriminator, Generator
-from models.ganomaly_scorer import GanomalyScorer
+from models.log import log_path, write_log
+from models.method import Learning, Method
+from models.method_scorer import MethodScorer
+from models.methods.catalogue import method
 from models.precision import autocast, bf16_measures_faster, pick_device, place, use_bf16
 from models.preprocess import Picture, Preprocess
 from models.resume import Progressed, identity, load_state, resume_path, save_state
 from models.split import held_out
-from models.step import Step, StepLosses
-from models.threads import settle_threads
+from models.threads import keeping_threads, settle_threads
+from models.together import Together, joined, own_device
 from models.training_config import Progress, TrainConfig, TrainResult
 
 LEAST_PICTURES = 10
 MOST_HELD_OUT = 256  # in the loss that picks the best weights, and moved for the threshold
 SAVE_EVERY_S = 60.0  # how much of a training a power cut may cost
+
+LOOK_AT_ONCE = 64  # pictures
+SOUND = ("budget", "asked", "no better")
 
 OnProgress = Callable[[Progress], None]
 ShouldStop = Callable[[], bool]
@@ -56,9 +58,9 @@ def train(
     """Train on normal pictures, uint8 [N, S, S, C] in the order in which they were taken, and
     write the checkpoint to `out` and the state to go on from to `<out>.resume`.
 
-    Blocks until the budget is spent, should_stop says so or KeyboardInterrupt comes; all three
-    end with a checkpoint. Both callbacks are called after each step from the calling thread.
-    resume goes on from `<out>.resume`: the same pictures and settings, perhaps a larger budget.
+    Blocks until the budget is spent, the held-out loss has not been better for config.patience steps, should_stop
+    says so or KeyboardInterrupt comes; all four end with a checkpoint. Both callbacks are called after each step from
+    the calling thread. resume goes on from `<out>.resume`: the same pictures and settings, perhaps a larger budget.
 
     ValueError where pictures or device do not fit; CheckpointError where a file cannot be read
     or written; TrainingError where the losses were no numbers before any weights were kept.
@@ -71,31 +73,31 @@ def train(
         )
     _make_folder(out)  # now, and not after hours
     # The caller's random numbers are left as they were.
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), ExitStack() as stack:
         torch.manual_seed(config.seed)
-        run = _Run(pictures, config, preprocess, out)
+        stack.enter_context(keeping_threads())
+        together = stack.enter_context(joined(pick_device(own_device(config.device))))
+        run = _Run(pictures, config, preprocess, out, together)
         if resume:
-            run.at = load_state(resume_path(out), run.same, run.step, run.average)
-        threads = torch.get_num_threads()
-        try:
-            if run.device.type == "cpu":
-                settle_threads(_trial(config, run.batch))
-            stopped = run.loop(on_progress or (lambda _: None), should_stop or (lambda: False))
-            return run.finish(stopped)
-        finally:
-            torch.set_num_threads(threads)
+            run.at = load_state(resume_path(out), run.same, run.method, run.optimisers, run.average)
+        together.equal(run.method)
+        if run.device.type == "cpu":
+            settle_threads(_trial(run.method, run.batch))
+        stopped = run.loop(on_progress or (lambda _: None), should_stop or (lambda: False))
+        return run.finish(stopped)
 
 
-def _trial(config: TrainConfig, batch: int) -> Callable[[], object]:
-    """About a third of a training step, on networks of its own and without drawing a number that the training would
-    have drawn."""
-    arch = config.architecture
-    with torch.random.fork_rng(devices=[]):
-        generator = place(Generator(arch), torch.device("cpu"))
-        x = torch.rand(batch, arch.channels, arch.size, arch.size)
+def _trial(trained: Method, batch: int) -> Callable[[], object]:
+    """About a third of a training step, on a batch without meaning. Nothing of the method changes, and no number is
+    drawn that the training would have drawn."""
+    arch = trained.arch
+    x = torch.zeros(batch, arch.channels, arch.size, arch.size).contiguous(memory_format=torch.channels_last)
 
     def work() -> None:
-        generator(x).rebuilt.sum().backward()
+        loss = trained.eval().loss(x)
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
+        trained.zero_grad()
 
     return work
 
@@ -113,28 +115,28 @@ def _make_folder(out: Path) -> None:
 class _Run:
     """One training: what does not change, and where it stands."""
 
-    def __init__(self, pictures: Picture, config: TrainConfig, preprocess: Preprocess, out: Path) -> None:
-        self.config, self.preprocess, self.out = config, preprocess, out
-        self.device = pick_device(config.device)
+    def __init__(
+        self, pictures: Picture, config: TrainConfig, preprocess: Preprocess, out: Path, together: Together
+    ) -> None:
+        self.config, self.preprocess, self.out, self.together = config, preprocess, out, together
+        self.device = pick_device(own_device(config.device))
         self.mask = held_out(len(pictures), config.held_out)
         self.normal, self.unseen = pictures[~self.mask], pictures[self.mask]
-        self.batch = min(config.batch, len(self.normal))
+        self.batch = min(config.batch, len(self.normal)) // together.size * together.size
+        if not self.batch:
+            raise ValueError(f"a batch of {config.batch} cannot be shared by {together.size} processes: choose more")
         arch = config.architecture
         bf16 = use_bf16(config.precision, self.device)
         if bf16 and config.precision == "auto":
             bf16 = bf16_measures_faster(self.device, arch.ngf, arch.size // 2, self.batch)
-        self.step = Step(
-            place(Generator(arch), self.device),
-            place(Discriminator(arch), self.device),
-            lr=config.lr,
-            betas=config.betas,
-            weights=config.weights,
-            bf16=bf16,
-        )
-        self.average = Average(self.step.generator, config.average)
+        self.bf16 = bf16
+        self.method = place(method(config.method)(arch, config.norm), self.device)
+        self.optimisers = self.method.begin(Learning(config.lr, config.betas, config.weights, bf16))
+        together.average_gradients(self.optimisers.values())
+        self.average = Average(self.method, config.average)
         self.same = identity(pictures, config.shaping())
         self.at = Progressed()
-        self.since: list[StepLosses] = []  # steps since the last look at the held-out pictures
+        self.since: list[dict[str, float]] = []  # steps since the last look at the held-out pictures
         self.held_out_loss: float | None = None
 
     def loop(self, on_progress: OnProgress, should_stop: ShouldStop) -> str:
@@ -142,56 +144,60 @@ class _Run:
         before_s, start, steps_before = self.at.elapsed_s, time.monotonic(), self.at.step
         saved_s = 0.0
         try:
-            while not self._spent():
-                made = self.step(self._batch())
+            spent = not self.method.steps or self._spent()
+            while not spent:
+                resets = self.method.resets
+                made = self.method.step(self._batch())
+                wrong, resetter = self._wrong(made, resets)
+                if resetter >= 0:
+                    self.together.equal(self.method, resetter)
                 self.average.update()
                 self.at.step += 1
                 run_s = time.monotonic() - start
                 self.at.elapsed_s = before_s + run_s
-                if not made.finite:
-                    return f"the loss was no number at step {self.at.step}: try a lower learning rate or precision fp32"
+                if wrong:
+                    return f"a loss was no number at step {self.at.step}: try a lower learning rate or precision fp32"
                 self.since.append(made)
                 best = self.at.step % self.config.evaluate_every == 0 and self._look()
                 if run_s - saved_s > SAVE_EVERY_S:
                     saved_s = run_s
-                    save_state(resume_path(self.out), self.same, self.step, self.average, self.at)
+                    self._save_state()
                 steps, remaining_s = self._ahead(run_s / (self.at.step - steps_before))
-                on_progress(
-                    Progress(
-                        self.at.step,
-                        steps,
-                        made,
-                        self.held_out_loss,
-                        best,
-                        self.at.elapsed_s,
-                        remaining_s,
-                    )
-                )
-                if should_stop():
+                elapsed_s = self.at.elapsed_s
+                on_progress(Progress(self.at.step, steps, made, self.held_out_loss, best, elapsed_s, remaining_s))
+                asked, spent = map(bool, self.together.highest(should_stop(), self._spent(), device=self.device))
+                if asked:
                     return "asked"
+                if self._no_better():
+                    return "no better"
         except KeyboardInterrupt:
             return "asked"
         return "budget"
 
+    def _wrong(self, made: dict[str, float], resets: int) -> tuple[bool, int]:
+        """Whether a loss was no number in any process, and the process that began a network anew (-1 for none)."""
+        finite = all(math.isfinite(loss) for loss in made.values())
+        reset = self.together.rank if self.method.resets > resets else -1
+        wrong, resetter = self.together.highest(not finite, reset, device=self.device)
+        return bool(wrong), int(resetter)
+
     def finish(self, stopped: str) -> TrainResult:
         """Take the best weights, calibrate, save."""
-        sound = stopped in ("budget", "asked")
-        if sound:
+        sound = stopped in SOUND
+        if sound and self.method.steps:
             if self.since or not self.at.best.weights:
                 self._look()
-            save_state(resume_path(self.out), self.same, self.step, self.average, self.at)
+            self._save_state()
         best = self.at.best
-        if not best.weights:
+        if best.weights:
+            best.give(self.method)
+        elif self.method.steps:
             raise TrainingError(stopped if not sound else "the held-out loss was never a number")
-        best.give(self.step)
+        began_s = time.monotonic()
+        self._settle()
+        self.at.elapsed_s += time.monotonic() - began_s
         config = self.config
-        scorer = GanomalyScorer(
-            self.step.generator,
-            config.architecture,
-            None,
-            norm=config.norm,
-            device=config.device,
-        )
+        scorer = MethodScorer(self.method, None, device=str(self.device))
         scores = scorer.score(self.unseen)
         disturbed = None
         if config.tolerate_shift_px:
@@ -207,31 +213,44 @@ class _Run:
             "held_out_loss": best.loss,
             "stopped": stopped,
             "elapsed_s": round(self.at.elapsed_s, 1),
-            "discriminator_resets": self.step.resets,
+            "discriminator_resets": self.method.resets,
             "torch": torch.__version__,
         }
-        save(
-            self.out,
-            self.step.generator,
-            self.step.discriminator,
-            config.architecture,
-            norm=config.norm,
-            calibration=calibration,
-            training=summary,
-        )
+        if self.together.first:
+            save(self.out, self.method, self.preprocess, calibration=calibration, training=summary)
+        self.together.wait()
         return TrainResult(
             self.out,
+            config.method,
             self.at.step,
             best.step,
             best.loss,
             stopped,
             self.at.elapsed_s,
-            self.step.resets,
+            self.method.resets,
             tuple(self.at.history),
             calibration,
             self.mask,
             scores,
         )
+
+    def _settle(self) -> None:
+        """Let the method measure what it needs beyond its weights, and note how well that explains the unseen."""
+        unseen = _Tensors(self.unseen, self.preprocess, self.device)
+        self.method.eval().requires_grad_(False)
+        with torch.no_grad():
+            self.method.settle(_Tensors(self.normal, self.preprocess, self.device), unseen)
+        if not self.method.steps:
+            self.at.best.loss = self._loss(self._some_unseen())
+
+    def _save_state(self) -> None:
+        if self.together.first:
+            save_state(resume_path(self.out), self.same, self.method, self.optimisers, self.average, self.at)
+
+    def _no_better(self) -> bool:
+        """Whether the held-out loss has not been better for as many steps as are to be waited for."""
+        patience = self.config.patience
+        return patience is not None and self.at.step - self.at.best.step >= patience and bool(self.at.best.weights)
 
     def _batch(self) -> Tensor:
         """The next of a shuffled epoch; what is left over at its end is dropped, as the authors
@@ -239,21 +258,23 @@ class _Run:
         if len(self.at.order) < self.batch:
             self.at.order = torch.randperm(len(self.normal)).tolist()
         chosen, self.at.order = self.at.order[: self.batch], self.at.order[self.batch :]
-        return self.config.augment(self.preprocess.to_tensor(self.normal[chosen], self.device))
+        whole = self.config.augment(self.preprocess.to_tensor(self.normal[chosen], self.device))
+        return self.together.share(whole).contiguous(memory_format=torch.channels_last)
 
     def _look(self) -> bool:
         """Measure the held-out loss, note the history, keep the weights if they are the best."""
+        self.together.average_statistics(self.average.method)
         self.held_out_loss = self._loss(self._some_unseen())
-        rows = [asdict(made) for made in self.since]
-        means = {
-            name: float(np.mean([row[name] for row in rows])) if rows else float("nan")
-            for name in ("adv", "con", "enc", "generator", "discriminator")
-        }
-        self.at.history.append({"step": self.at.step, **means, "held_out": self.held_out_loss})
+        names = self.since[0] if self.since else {}
+        means = {name: float(np.mean([row[name] for row in self.since])) for name in names}
+        row = {"step": self.at.step, "elapsed_s": self.at.elapsed_s, **means, "held_out": self.held_out_loss}
+        self.at.history.append(row)
+        if self.together.first:
+            write_log(log_path(self.out), self.at.history)
         self.since = []
         if not self.held_out_loss < self.at.best.loss:  # also where it is no number
             return False
-        self.at.best.take(self.step, self.average, self.at.step, self.held_out_loss)
+        self.at.best.take(self.average, self.at.step, self.held_out_loss)
         return True
 
     def _some_unseen(self) -> Picture:
@@ -262,18 +283,13 @@ class _Run:
         chosen = np.linspace(0, len(self.unseen) - 1, count).round().astype(np.intp)
         return np.asarray(self.unseen[chosen], np.uint8)
 
-    def _loss(self, pictures: npt.NDArray[np.uint8]) -> float:
-        generator = self.average.generator.eval()
+    def _loss(self, pictures: Picture) -> float:
+        looked_at = self.average.method.eval()
         total = 0.0
-        with torch.no_grad(), autocast(self.device, self.step.bf16):
-            for start in range(0, len(pictures), 64):
-                part = pictures[start : start + 64]
-                x = self.preprocess.to_tensor(part, self.device)
-                made = generator(x)
-                con = losses.contextual(x, made.rebuilt.float())
-                enc = losses.encoding(made.code.float(), made.code_again.float())
-                loss = self.config.weights.con * con + self.config.weights.enc * enc
-                total += loss.item() * len(part)
+        with torch.no_grad(), autocast(self.device, self.bf16):
+            for start in range(0, len(pictures), LOOK_AT_ONCE):
+                part = pictures[start : start + LOOK_AT_ONCE]
+                total += looked_at.loss(self.preprocess.to_tensor(part, self.device)).item() * len(part)
         return total / len(pictures)
 
     def _spent(self) -> bool:
@@ -291,3 +307,16 @@ class _Run:
             remaining_s = min(remaining_s, 60 * self.config.minutes - self.at.elapsed_s)
         remaining_s = max(0.0, remaining_s)
         return self.at.step + round(remaining_s / max(step_s, 1e-9)), remaining_s
+
+
+class _Tensors:
+    """Pictures (models.method.Pictures) that become tensors where they are looked at."""
+
+    def __init__(self, pictures: Picture, preprocess: Preprocess, device: torch.device) -> None:
+        self._pictures, self._preprocess, self._device = pictures, preprocess, device
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def __getitem__(self, part: slice | list[int]) -> Tensor:
+        return self._preprocess.to_tensor(self._pictures[part], self._device)

@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from dashboards.clients import connect
-from models.checkpoint import load
+from models.checkpoint import CheckpointError, load
 from models.scorer import Scorer
 from monitor.alerting.alert import Event
 from monitor.alerting.channels.channel import Channel
@@ -227,8 +227,13 @@ def channels(settings: Settings) -> list[Channel]:
 
 
 def baseline(scorer: Scorer) -> Baseline:
-    """What the checkpoint says of normal frames."""
+    """What the checkpoint says of normal frames. CheckpointError where it says nothing."""
     calibration = scorer.info.calibration
+    if calibration is None:
+        raise CheckpointError(
+            "the checkpoint has no calibration, so nobody knows which scores are normal: import it again with "
+            "`linewatch import FILE --normal FOLDER`, naming normal pictures from this camera"
+        )
     return Baseline(calibration.low, calibration.high, calibration.threshold)
 
 

@@ -55,12 +55,9 @@ class TrainingProgress:
 
 
 def _describe(step: Step) -> str:
-    losses = step.losses
+    losses = "  ".join(f"{name} {loss:.4f}" for name, loss in step.losses.items())
     held_out = "" if step.held_out_loss is None else f"  held-out {step.held_out_loss:.4f}"
-    return (
-        f"adv {losses.adv:.4f}  con {losses.con:.4f}  enc {losses.enc:.4f}  D {losses.discriminator:.4f}{held_out}"
-        f"  {step.remaining_s:.0f} s left"
-    )
+    return f"{losses}{held_out}  {step.remaining_s:.0f} s left"
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from models.augment import Augment
 from models.checkpoint import CheckpointError, load
 from models.preprocess import Preprocess
-from models.report import write_report
 from models.train import train as train_model
 from models.training_config import for_line
 from monitor.commands.failing import FAILED, USAGE, fail
@@ -124,6 +123,8 @@ def _train(out: Path, minutes: float) -> Path:
         result = train_model(pictures, config, out, progress, stop.is_set)
     if stop.is_set():
         fail(f"training was stopped; {out} holds the best so far and will be used by the next start", FAILED)
+    from models.report import write_report  # noqa: PLC0415 - draws with matplotlib, which is slow to load
+
     write_report(result, load(out, device="cpu"), pictures)
     return out
 

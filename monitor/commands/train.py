@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -16,18 +16,20 @@ import typer
 from models.augment import Augment
 from models.checkpoint import CheckpointError, load
 from models.ganomaly import Architecture
+from models.methods.catalogue import METHODS
 from models.preprocess import Preprocess
-from models.report import write_report
+from models.together import speaks
 from models.train import TrainingError
 from models.train import train as train_model
-from models.training_config import FIXED_CAMERA, TrainConfig, for_line
+from models.training_config import FIXED_CAMERA, for_line, for_paper
 from monitor.commands.failing import FAILED, USAGE, fail
 from monitor.progress import TrainingProgress, counting
 from monitor.training import Collected, SourceError, collect
 
 EXAMPLE = (
     "Examples: linewatch train pictures/good --out model.safetensors   |   "
-    "linewatch train rtsp://camera/stream --frames 2000 --minutes 5 --out model.safetensors"
+    "linewatch train rtsp://camera/stream --frames 2000 --scorer calibrated --out model.safetensors   |   "
+    "torchrun --nproc-per-node 2 -m monitor.cli train pictures/good --size 256 --minutes 30"
 )
 
 
@@ -42,17 +44,37 @@ def train(
         "model.safetensors"
     ),
     frames: Annotated[int | None, typer.Option(min=1, help="Take so many frames; of a film the first ones.")] = None,
+    scorer: Annotated[
+        str,
+        typer.Option(
+            help=f"What learns: {', '.join(METHODS)}. For a line: calibrated. The others are the paper's, to compare."
+        ),
+    ] = "ganomaly",
     minutes: Annotated[float, typer.Option(min=0.01, help="How long to train.")] = 5.0,
     steps: Annotated[int | None, typer.Option(min=1, help="End after so many steps, if that is sooner.")] = None,
-    size: Annotated[int, typer.Option(help="Side of the network's picture: 32, 64, 128 or 256.")] = 64,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="End when so many steps brought no better loss on held-out frames.")
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(help="Side of the picture: 32, 64, 128 or 256.  [default: 64; calibrated: 128]"),
+    ] = None,
     grey: Annotated[bool, typer.Option(help="Look at brightness only.")] = False,
-    nz: Annotated[int, typer.Option(min=1, help="Length of the latent code.")] = 100,
+    nz: Annotated[
+        int | None, typer.Option(min=1, help="Length of the latent code.  [default: the scorer's, mostly 100]")
+    ] = None,
     paper: Annotated[
         bool,
         typer.Option(
-            help="The paper's settings: ngf 64, batch 64, no augmentation, no averaging. Slower; for comparisons."
+            help="The paper's settings: its ngf, batch 64, no augmentation, no averaging. Slower; for comparisons."
         ),
     ] = False,
+    norm: Annotated[str, typer.Option(help="How the codes' distance is measured: squared or absolute.")] = "squared",
+    lr: Annotated[
+        float | None, typer.Option(min=0, help="Learning rate.  [default: the scorer's, mostly 2e-4]")
+    ] = None,
+    held_out: Annotated[float, typer.Option(help="Share of the frames kept out of the steps, to calibrate.")] = 0.2,
+    precision: Annotated[str, typer.Option(help="auto (bf16 where it is faster), fp32 or bf16.")] = "auto",
     ngf: Annotated[int | None, typer.Option(min=1, help="Channels of the first layer.  [default: 32]")] = None,
     extra_layers: Annotated[int, typer.Option(min=0, help="Extra layers at full width.")] = 0,
     batch: Annotated[int | None, typer.Option(min=2, help="Frames in a batch.  [default: 16]")] = None,
@@ -70,21 +92,30 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[bool, typer.Option(help="Go on from OUT.resume, with the same frames and settings.")] = False,
 ) -> None:
-    """Train a GANomaly on normal frames: the paper's networks and losses. Ctrl-C keeps the best so far."""
+    """Train on normal frames, by default the paper's GANomaly. Ctrl-C keeps the best so far."""
     try:
-        base = TrainConfig() if paper else for_line()
+        base = for_paper(scorer, seed) if paper else for_line(scorer, seed=seed)
+        shape = base.architecture
         architecture = Architecture(
-            size=size, channels=1 if grey else 3, nz=nz, ngf=ngf or base.architecture.ngf, extra_layers=extra_layers
+            size=size or shape.size,
+            channels=1 if grey else 3,
+            nz=nz or shape.nz,
+            ngf=ngf or shape.ngf,
+            extra_layers=extra_layers,
         )
         config = replace(
             base,
             architecture=architecture,
             batch=batch or base.batch,
+            lr=lr,
+            norm=norm,  # type: ignore[arg-type] # checked there
+            precision=precision,  # type: ignore[arg-type]
+            held_out=held_out,
             augment=base.augment if augment is None else FIXED_CAMERA if augment else Augment(),
             tolerate_shift_px=tolerate_shift,
-            seed=seed,
             minutes=minutes,
             max_steps=steps,
+            patience=patience,
             device=device,
         )
     except ValueError as error:
@@ -96,12 +127,16 @@ def train(
             collected = take(source, Preprocess(architecture.size, architecture.channels), frames, stop)
             if stop.is_set():
                 fail("stopped before training began", FAILED)
-            with TrainingProgress() as progress:
+            with TrainingProgress() if speaks() else nullcontext() as progress:
                 result = train_model(collected.pictures, config, out, progress, stop.is_set, resume)
     except SourceError as error:
         fail(str(error), USAGE)
     except (ValueError, CheckpointError, TrainingError) as error:
         fail(str(error), FAILED)
+    if not speaks():  # one of several processes that torchrun started
+        return
+    from models.report import write_report  # noqa: PLC0415 - draws with matplotlib, which is slow to load
+
     reports = write_report(result, load(out, device="cpu"), collected.pictures)
     typer.echo(
         f"{out}: step {result.best_step} of {result.steps} was best, ended by {result.stopped} after "

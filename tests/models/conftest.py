@@ -9,9 +9,12 @@ import pytest
 import torch
 
 from models.calibration import Calibration
-from models.ganomaly import Architecture, Discriminator, Generator
-from models.ganomaly_scorer import GanomalyScorer
+from models.ganomaly import Architecture
+from models.method_scorer import MethodScorer
+from models.methods.ganomaly import Ganomaly
 from models.preprocess import Picture
+
+pytest.register_assert_rewrite("tests.models.method_contract")
 
 Scene = Callable[..., Picture]
 SMALL = Architecture(size=32, channels=3, nz=16, ngf=8)
@@ -33,15 +36,15 @@ def small() -> Architecture:
 
 
 @pytest.fixture
-def networks(small: Architecture) -> tuple[Generator, Discriminator]:
+def ganomaly(small: Architecture) -> Ganomaly:
     """Untrained, with batch norm statistics unlike the initial ones."""
     torch.manual_seed(5)
-    generator, discriminator = Generator(small), Discriminator(small)
+    made = Ganomaly(small)
     for _ in range(3):
         x = torch.rand(8, 3, 32, 32) * 2 - 1
-        generator(x)
-        discriminator(x)
-    return generator.eval(), discriminator.eval()
+        made.generator(x)
+        made.discriminator(x)
+    return made.eval()
 
 
 @pytest.fixture
@@ -50,8 +53,8 @@ def calibration() -> Calibration:
 
 
 @pytest.fixture
-def scorer(networks: tuple[Generator, Discriminator], small: Architecture, calibration: Calibration) -> GanomalyScorer:
-    return GanomalyScorer(networks[0], small, calibration, device="cpu", precision="fp32")
+def scorer(ganomaly: Ganomaly, calibration: Calibration) -> MethodScorer:
+    return MethodScorer(ganomaly, calibration, device="cpu", precision="fp32")
 
 
 @pytest.fixture(scope="session")

@@ -12,17 +12,25 @@ from safetensors.torch import load_file, save_file
 
 from models.calibration import Calibration
 from models.checkpoint import CheckpointError, load, load_checkpoint, save
-from models.ganomaly import Architecture, Discriminator, Generator
-from models.ganomaly_scorer import GanomalyScorer
+from models.ganomaly import Architecture
+from models.method_scorer import MethodScorer
+from models.methods.ganomaly import Ganomaly
+from models.preprocess import Preprocess
 
-Networks = tuple[Generator, Discriminator]
+PREPROCESS = Preprocess(32, 3)
 
 
 @pytest.fixture
-def path(tmp_path: Path, networks: Networks, small: Architecture, calibration: Calibration) -> Path:
+def absolute(ganomaly: Ganomaly, small: Architecture) -> Ganomaly:
+    made = Ganomaly(small, "absolute")
+    made.load_state_dict(ganomaly.state_dict())
+    return made
+
+
+@pytest.fixture
+def path(tmp_path: Path, absolute: Ganomaly, calibration: Calibration) -> Path:
     path = tmp_path / "model.safetensors"
-    training = {"steps": 7, "note": "größer"}
-    save(path, *networks, small, norm="absolute", calibration=calibration, training=training)
+    save(path, absolute, PREPROCESS, calibration=calibration, training={"steps": 7, "note": "größer"})
     return path
 
 
@@ -31,7 +39,7 @@ def rewritten(path: Path, tensors: dict[str, Any] | None = None, **metadata: Any
     with safe_open(path, framework="pt") as file:
         old = file.metadata()
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
-    new = {k: v for k, v in {**old, **texts}.items() if v != "null"}
+    new = {k: v for k, v in {**old, **texts}.items() if metadata.get(k, "") is not None}
     save_file(load_file(path) if tensors is None else tensors, path, new)
     return path
 
@@ -44,52 +52,62 @@ def refused(path: Path) -> str:
     return str(told.value)
 
 
-def test_round_trip(path: Path, networks: Networks, small: Architecture, calibration: Calibration) -> None:
-    before = GanomalyScorer(networks[0], small, calibration, norm="absolute", device="cpu", precision="fp32")
+def test_round_trip(path: Path, absolute: Ganomaly, calibration: Calibration) -> None:
+    before = MethodScorer(absolute, calibration, device="cpu", precision="fp32")
     after = load(path, device="cpu", precision="fp32")
     assert after.info == before.info
     pictures = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
     np.testing.assert_array_equal(after.score(pictures), before.score(pictures))
     held = load_checkpoint(path)
     assert held.training == {"steps": 7, "note": "größer"}
-    for ours, theirs in zip((held.generator, held.discriminator), networks, strict=True):
-        for name, tensor in theirs.state_dict().items():
-            assert torch.equal(ours.state_dict()[name], tensor), name
+    for name, tensor in absolute.state_dict().items():
+        assert torch.equal(held.method.state_dict()[name], tensor), name
+
+
+def test_without_calibration(path: Path, absolute: Ganomaly) -> None:
+    save(path, absolute, PREPROCESS, calibration=None, training={})
+    assert load_checkpoint(path).calibration is None
+    assert load(path, device="cpu").info.calibration is None
+
+
+def test_the_first_version_is_still_read(path: Path, calibration: Calibration) -> None:
+    before = load(path, device="cpu").info
+    rewritten(path, format='"linewatch-ganomaly"', format_version=1, method=None)
+    assert load(path, device="cpu").info == before
+
+
+def test_a_method_that_nobody_knows(path: Path) -> None:
+    assert "scorer is 'oracle': choose one of ganomaly" in refused(rewritten(path, method='"oracle"'))
 
 
 def test_metadata_is_json_that_others_can_read(path: Path) -> None:
     with safe_open(path, framework="np") as file:
         metadata = {k: json.loads(v) for k, v in file.metadata().items()}
-    assert metadata["format_version"] == 1
+    assert metadata["format_version"] == 2
+    assert metadata["method"] == "ganomaly"
     assert metadata["architecture"]["size"] == 32
-    assert metadata["preprocessing"] == {"size": 32, "channels": 3}
+    assert metadata["preprocessing"] == PREPROCESS.to_dict()
     assert metadata["score"] == {"norm": "absolute"}
     assert metadata["calibration"]["threshold"] > metadata["calibration"]["high"]
 
 
-def test_writing_again_leaves_one_whole_file(
-    path: Path, networks: Networks, small: Architecture, calibration: Calibration
-) -> None:
-    save(path, *networks, small, norm="squared", calibration=calibration, training={})
-    assert load_checkpoint(path).norm == "squared"
+def test_writing_again_leaves_one_whole_file(path: Path, ganomaly: Ganomaly, calibration: Calibration) -> None:
+    save(path, ganomaly, PREPROCESS, calibration=calibration, training={})
+    assert load_checkpoint(path).method.norm == "squared"
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-def test_a_failed_write_leaves_the_old_file(
-    path: Path, networks: Networks, small: Architecture, calibration: Calibration
-) -> None:
+def test_a_failed_write_leaves_the_old_file(path: Path, ganomaly: Ganomaly, calibration: Calibration) -> None:
     with pytest.raises(TypeError):
-        save(path, *networks, small, norm="squared", calibration=calibration, training={"x": {1}})
-    assert load_checkpoint(path).norm == "absolute"
+        save(path, ganomaly, PREPROCESS, calibration=calibration, training={"x": {1}})
+    assert load_checkpoint(path).method.norm == "absolute"
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-def test_no_folder_to_write_into(
-    tmp_path: Path, networks: Networks, small: Architecture, calibration: Calibration
-) -> None:
+def test_no_folder_to_write_into(tmp_path: Path, ganomaly: Ganomaly, calibration: Calibration) -> None:
     target = tmp_path / "none" / "model.safetensors"
     with pytest.raises(CheckpointError, match="cannot be written"):
-        save(target, *networks, small, norm="squared", calibration=calibration, training={})
+        save(target, ganomaly, PREPROCESS, calibration=calibration, training={})
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -121,15 +139,15 @@ def test_a_pickle_is_not_run(tmp_path: Path) -> None:
 
 def test_without_metadata(path: Path) -> None:
     save_file(load_file(path), path)
-    assert "names the format None, expected 'linewatch-ganomaly'" in refused(path)
+    assert "names the format None, expected 'linewatch'" in refused(path)
 
 
 def test_another_format(path: Path) -> None:
-    assert "'other', expected 'linewatch-ganomaly'" in refused(rewritten(path, format='"other"'))
+    assert "'other', expected 'linewatch'" in refused(rewritten(path, format='"other"'))
 
 
 def test_another_version(path: Path) -> None:
-    assert "format version 2, this linewatch reads 1" in refused(rewritten(path, format_version=2))
+    assert "format version 3, this linewatch reads 2" in refused(rewritten(path, format_version=3))
 
 
 def test_metadata_that_is_no_json(path: Path) -> None:

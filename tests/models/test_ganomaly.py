@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from models.ganomaly import Architecture, Discriminator, Encoder, Generator
-from models.losses import code_distance
 
 # Millions of parameters: generator, and with the discriminator.
 COUNTS = {32: (3.21, 3.87), 64: (10.73, 13.50), 128: (38.36, 49.52), 256: (143.95, 188.69)}
@@ -131,40 +126,3 @@ def test_architecture_survives_a_dictionary(small: Architecture) -> None:
     assert Architecture.from_dict(small.to_dict()) == small
     with pytest.raises(ValueError, match="expected"):
         Architecture.from_dict({"size": 32})
-
-
-GOLDEN = (
-    ("authors_32_rgb", "_netG.pth", Architecture(32, 3, 16, 8), None),
-    ("authors_64_grey_extra1", "_netG.pth", Architecture(64, 1, 24, 8, 1), None),
-    (
-        "anomalib_64",
-        ".ckpt",
-        Architecture(64, 3, 16, 8, 0, 4),
-        ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    ),
-)
-
-
-@pytest.mark.skipif("LINEWATCH_DATA" not in os.environ, reason="LINEWATCH_DATA is not set")
-@pytest.mark.parametrize(("name", "suffix", "arch", "scale"), GOLDEN)
-def test_same_scores_as_the_original_networks(
-    name: str, suffix: str, arch: Architecture, scale: tuple[tuple[float, ...], ...] | None
-) -> None:
-    """Weights in the authors' order, renamed one by one, give the authors' scores."""
-    folder = Path(os.environ["LINEWATCH_DATA"]) / "checkpoints"
-    golden = np.load(folder / f"{name}.npz")
-    theirs = torch.load(folder / f"{name}{suffix}", weights_only=True)["state_dict"]
-    values = [v for k, v in theirs.items() if suffix == "_netG.pth" or ".generator." in k]
-    generator = Generator(arch)
-    own = generator.state_dict()
-    generator.load_state_dict(dict(zip(own, values, strict=True)))
-    generator.eval()
-    images = torch.from_numpy(golden[next(k for k in golden if k.startswith("images"))])
-    x = images.reshape(6, arch.size, arch.size, arch.channels) / 255
-    mean, std = (torch.tensor(v) for v in scale) if scale else (0.5, 0.5)
-    with torch.inference_mode():
-        made = generator(((x - mean) / std).permute(0, 3, 1, 2))
-    for norm in ("squared", "absolute"):
-        if f"score_{norm}" in golden:
-            scores = code_distance(made.code, made.code_again, norm).numpy()
-            np.testing.assert_allclose(scores, golden[f"score_{norm}"], rtol=1e-5)

@@ -68,6 +68,25 @@ def test_tensor_spans_the_range_of_tanh_in_the_networks_order() -> None:
     assert x.min() == -1 and x.max() == 1
 
 
+def test_imagenet_takes_its_figures_colour_by_colour_and_gives_them_back() -> None:
+    batch = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    prep = Preprocess(32, 3, "imagenet")
+    x = prep.to_tensor(batch, torch.device("cpu"))
+    expected = (batch / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
+    np.testing.assert_allclose(x.permute(0, 2, 3, 1).numpy(), expected, rtol=1e-5, atol=1e-6)
+    assert x.is_contiguous(memory_format=torch.channels_last) and x.dtype == torch.float32
+    half = Preprocess(32, 3).to_tensor(batch, torch.device("cpu"))
+    torch.testing.assert_close(prep.to_half(x), half, rtol=0, atol=1e-5)
+    assert torch.equal(Preprocess(32, 3).to_half(half), half)
+
+
+def test_refuses_a_normalisation_that_does_not_exist_or_does_not_fit() -> None:
+    with pytest.raises(ValueError, match="'zero': choose one of half, imagenet"):
+        Preprocess(32, 3, "zero")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="choose 'half'"):
+        Preprocess(32, 1, "imagenet")
+
+
 def test_tensor_refuses_another_size() -> None:
     with pytest.raises(ValueError, match=r"\[2, 64, 64, 3\].*32, 32, 3"):
         Preprocess(32, 3).to_tensor(np.zeros((2, 64, 64, 3), np.uint8), torch.device("cpu"))
@@ -80,8 +99,12 @@ def test_enlarging_keeps_the_picture() -> None:
 
 
 def test_survives_a_dictionary_and_refuses_others() -> None:
-    assert Preprocess.from_dict(Preprocess(64, 1).to_dict()) == Preprocess(64, 1)
+    for prep in (Preprocess(64, 1), Preprocess(64, 3, "imagenet")):
+        assert Preprocess.from_dict(prep.to_dict()) == prep
+    assert Preprocess.from_dict({"size": 64, "channels": 3}) == Preprocess(64, 3, "half")  # as files of before have it
     with pytest.raises(ValueError, match="size is 33"):
         Preprocess(33, 3)
     with pytest.raises(ValueError, match="expected"):
         Preprocess.from_dict({"size": 64})
+    with pytest.raises(ValueError, match="expected"):
+        Preprocess.from_dict({"size": 64, "channels": 3, "mean": 0})

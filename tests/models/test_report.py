@@ -20,7 +20,7 @@ from models.training_config import TrainConfig
 def test_report_lies_beside_the_checkpoint(scene: Callable[..., Picture], tmp_path: Path, channels: int) -> None:
     pictures = scene(30)[..., :channels].copy()
     arch = Architecture(size=32, channels=channels, nz=8, ngf=4)
-    config = TrainConfig(arch, batch=8, max_steps=4, minutes=None, evaluate_every=2, device="cpu")
+    config = TrainConfig(architecture=arch, batch=8, max_steps=4, minutes=None, evaluate_every=2, device="cpu")
     result = train(pictures, config, tmp_path / "line.safetensors")
     result = dataclasses.replace(result, history=(*result.history, {**result.history[-1], "con": float("nan")}))
     scorer = load(result.out, device="cpu")
@@ -34,6 +34,7 @@ def test_report_lies_beside_the_checkpoint(scene: Callable[..., Picture], tmp_pa
     assert len(told["held_out_scores"]) == told["held_out_pictures"] == 6
     assert told["history"][-1]["con"] is None
     assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "line.log.csv",
         "line.report.json",
         "line.report.png",
         "line.safetensors",

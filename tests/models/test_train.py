@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,9 @@ import torch
 import models.train
 from models.augment import Augment
 from models.checkpoint import CheckpointError, load, load_checkpoint
-from models.evaluate import evaluate
+from models.evaluation.measures import measure
 from models.ganomaly import Architecture
+from models.log import log_path
 from models.preprocess import Picture
 from models.resume import resume_path
 from models.step import Step, StepLosses
@@ -54,16 +56,16 @@ def test_learns_what_is_normal(scene: Scene, out: Path) -> None:
     assert [p.step for p in seen] == list(range(1, 401))
     assert result.stopped == "budget" and result.steps == 400
     # The losses fell.
-    assert seen[-1].losses.con < seen[0].losses.con / 3
+    assert seen[-1].losses["con"] < seen[0].losses["con"] / 3
     assert result.held_out_loss == min(row["held_out"] for row in result.history)
     assert result.held_out_loss < result.history[0]["held_out"] / 2
     # A part with a piece missing scores above parts that the training has not seen.
     scorer = load(out, device="cpu", precision="fp32")
     normal, faulty = scorer.score(scene(50, 7)), scorer.score(scene(50, 8, fault=True))
     labels = np.repeat([False, True], 50)
-    made = evaluate(np.concatenate([normal, faulty]), labels, scorer.info.calibration.threshold)
-    assert made.auroc > 0.98
-    assert made.false_positive_rate is not None and made.false_positive_rate <= 0.04
+    made = measure(np.concatenate([normal, faulty]), labels, result.calibration.threshold)
+    assert made.auroc.value > 0.98
+    assert made.false_positive_rate is not None and made.false_positive_rate.value <= 0.04
     # And the heat map rises where the quarter is missing, more than opposite to it.
     faulty_heat, normal_heat = (
         np.mean([scorer.heat(p) for p in scene(20, 9, fault=fault)], axis=0) for fault in (True, False)
@@ -80,7 +82,7 @@ def test_progress_tells_what_is_left(pictures: Picture, out: Path) -> None:
     assert seen[3].best
     assert seen[-1].remaining_s == 0 and all(p.remaining_s > 0 for p in seen[:-1])
     assert [row["step"] for row in result.history] == [4, 8, 12]
-    assert result.history[0]["con"] == pytest.approx(np.mean([p.losses.con for p in seen[:4]]))
+    assert result.history[0]["con"] == pytest.approx(np.mean([p.losses["con"] for p in seen[:4]]))
 
 
 def test_checkpoint_says_how_it_came_about(pictures: Picture, out: Path) -> None:
@@ -88,6 +90,7 @@ def test_checkpoint_says_how_it_came_about(pictures: Picture, out: Path) -> None
     held = load_checkpoint(out)
     assert held.calibration == result.calibration
     assert result.calibration.count == result.held_out.sum() == len(result.scores) == 12
+    assert held.method.name == held.training["method"] == "ganomaly"
     assert held.training["steps"] == 12 and held.training["held_out_pictures"] == 12
     assert held.training["pictures"] == 48 and held.training["weights"] == [1.0, 50.0, 1.0]
     np.testing.assert_array_equal(
@@ -252,7 +255,8 @@ def test_grey_and_bf16(scene: Scene, out: Path) -> None:
 
 def test_defaults_are_the_papers() -> None:
     paper = TrainConfig()
-    assert (paper.batch, paper.lr, paper.betas) == (64, 2e-4, (0.5, 0.999))
+    assert (paper.method, paper.batch, paper.lr, paper.betas) == ("ganomaly", 64, None, (0.5, 0.999))
+    assert paper.shaping()["lr"] == 2e-4
     assert tuple(paper.weights) == (1, 50, 1)
     assert (paper.architecture.nz, paper.architecture.ngf) == (100, 64)
     assert paper.augment.off and paper.average == 0
@@ -279,3 +283,23 @@ def test_refuses_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
         but(**wrong)
     with pytest.raises(ValueError, match="neither"):
         but(max_steps=None, minutes=None)
+
+
+def test_ends_early_where_nothing_gets_better(pictures: Picture, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([3.0, 1.0, *[2.0] * 50])
+    monkeypatch.setattr(models.train._Run, "_loss", lambda *_: next(losses))
+    result = train(pictures, but(max_steps=200, patience=10), out)
+    assert (result.stopped, result.best_step, result.steps) == ("no better", 8, 18)
+    assert load_checkpoint(out).training["stopped"] == "no better"
+
+
+def test_the_log_is_a_table_without_double_rows(pictures: Picture, out: Path) -> None:
+    train(pictures, but(max_steps=8), out)
+    result = train(pictures, CONFIG, out, resume=True)
+    with log_path(out).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["4", "8", "12"]
+    assert list(rows[0]) == [
+        "step", "elapsed_s", "generator", "adv", "con", "enc", "discriminator", "held_out"
+    ]  # fmt: skip
+    assert [float(row["held_out"]) for row in rows] == [row["held_out"] for row in result.history]

@@ -17,8 +17,9 @@ from kafka import KafkaConsumer
 
 from models.calibration import Calibration
 from models.checkpoint import save
-from models.ganomaly import Architecture, Discriminator, Generator
-from models.ganomaly_scorer import GanomalyScorer
+from models.ganomaly import Architecture
+from models.method_scorer import MethodScorer
+from models.methods.ganomaly import Ganomaly
 from models.preprocess import Preprocess
 from monitor.compose import Service, compose
 from monitor.settings_file import load_settings
@@ -38,23 +39,15 @@ def checkpoint(path: Path) -> tuple[float, float]:
 
     torch.manual_seed(3)
     architecture = Architecture(size=32, channels=3, nz=8, ngf=8)
-    generator, discriminator = Generator(architecture), Discriminator(architecture)
+    method = Ganomaly(architecture)
     preprocess = Preprocess(32, 3)
-    scorer = GanomalyScorer(generator, architecture, Calibration.from_scores(np.ones(20)), device="cpu")
+    scorer = MethodScorer(method, None, device="cpu")
     dark, bright = scorer.score(np.stack([preprocess.picture(p) for p in (DARK, BRIGHT)]))
     normal = min(dark, bright)
     # Around the lower score, so that the threshold lies between the two.
     calibration = Calibration.from_scores(np.linspace(normal * 0.99, normal * 1.01, 40))
     assert calibration.threshold < max(dark, bright)
-    save(
-        path,
-        generator,
-        discriminator,
-        architecture,
-        norm="squared",
-        calibration=calibration,
-        training={"note": "random, for tests"},
-    )
+    save(path, method, preprocess, calibration=calibration, training={})
     return float(dark), float(bright)
 
 
