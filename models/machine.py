@@ -14,7 +14,8 @@ def machine(device: str) -> str:
     version = torch.__version__.partition("+")[0]
     if device.startswith("cuda"):
         return f"{torch.cuda.get_device_name(torch.device(device))}, PyTorch {version}"
-    return f"{_processor()}, {os.cpu_count()} cores, PyTorch {version}"
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{_processor()}, {usable} cores, PyTorch {version}"
 
 
 def _processor() -> str:

@@ -47,7 +47,8 @@ class Method(nn.Module, ABC):
 
     name: as the command line and the checkpoint call it; title: for people. size: side of the picture in pixels, nz,
     ngf, lr: what the method's paper uses, taken where nobody says otherwise. average: decay of the moving average that
-    belongs to the method, 0 where its paper has none. averaged: submodules of whose weights a moving average may be
+    belongs to the method, 0 where its paper has none. line_lr, line_batch, line_average: what learns most in
+    minutes on small hardware; lr None for the paper's. averaged: submodules of whose weights a moving average may be
     kept. steps: False for a method that learns all at once, in `settle`. chunk: the most pictures that are scored at
     once on a CPU.
     """
@@ -60,6 +61,9 @@ class Method(nn.Module, ABC):
     lr: ClassVar[float] = 2e-4
     averaged: ClassVar[tuple[str, ...]] = ()
     average: ClassVar[float] = 0.0
+    line_lr: ClassVar[float | None] = None
+    line_batch: ClassVar[int] = 16
+    line_average: ClassVar[float] = 0.99
     steps: ClassVar[bool] = True
     chunk: ClassVar[int] = 8
 
@@ -84,10 +88,14 @@ class Method(nn.Module, ABC):
         The first of them is the one a person watches. Sets the modes it needs (train)."""
         raise NotImplementedError(f"{self.name} learns all at once")
 
-    def settle(self, normal: Pictures, held_out: Pictures) -> None:
+    def settle(self, normal: Pictures, held_out: Pictures) -> Tensor | None:
         """Called once after the last step with the best weights, in eval mode and without gradients: measure what
         scoring needs beyond weights. normal: the training pictures, held_out: the normal ones left out of the steps.
-        Both may be many: go through them in parts."""
+        Both may be many: go through them in parts.
+
+        A method that here learns from the held-out pictures too returns scores of theirs from before it had: what
+        unseen normal pictures would have. The threshold is drawn above these. None: they can be scored as they are."""
+        return None
 
     @abstractmethod
     def loss(self, x: Tensor) -> Tensor:

@@ -85,8 +85,12 @@ class MethodScorer:
         return self._each(pictures, self._method.features)
 
     def heat(self, picture: Picture) -> npt.NDArray[np.float32]:
-        heat = self._each(picture[np.newaxis], self._method.heat)[0]
-        return np.asarray(cv2.GaussianBlur(heat, (0, 0), HEAT_SIGMA * self._preprocess.size), dtype=np.float32)
+        return np.asarray(self.heats(picture[np.newaxis])[0], dtype=np.float32)
+
+    def heats(self, pictures: Picture) -> npt.NDArray[np.float32]:
+        sigma = HEAT_SIGMA * self._preprocess.size
+        heats = self._each(pictures, self._method.heat).reshape(-1, *self._channels_first[1:])
+        return np.stack([cv2.GaussianBlur(heat, (0, 0), sigma) for heat in heats]) if len(heats) else heats
 
     @property
     def _channels_first(self) -> tuple[int, int, int]:

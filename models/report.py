@@ -68,7 +68,7 @@ def _draw(result: TrainResult, scorer: Scorer, unseen: Picture) -> bytes:
     rows = (
         ("original", chosen),
         ("rebuilt", np.clip((scorer.rebuild(chosen) + 1) / 2, 0, 1)),
-        ("residual", np.stack([scorer.heat(picture) for picture in chosen])),
+        ("residual", scorer.heats(chosen)),
     )
     grid = lower.subplots(3, len(shown), squeeze=False)
     brightest = float(rows[2][1].max()) or 1.0  # a scale of its own would make noise glow

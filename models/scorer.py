@@ -55,6 +55,10 @@ class Scorer(Protocol):
         picture; its scale is the method's own, its sum is not the score."""
         ...
 
+    def heats(self, pictures: Picture) -> npt.NDArray[np.float32]:
+        """uint8 [B, S, S, C] -> [B, S, S]: as heat, of several."""
+        ...
+
     def rebuild(self, pictures: Picture) -> npt.NDArray[np.float32]:
         """uint8 [B, S, S, C] -> [B, S, S, C] in [-1, 1]: what the model makes of each picture. For reports."""
         ...

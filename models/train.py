@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -194,11 +195,11 @@ class _Run:
         elif self.method.steps:
             raise TrainingError(stopped if not sound else "the held-out loss was never a number")
         began_s = time.monotonic()
-        self._settle()
+        honest = self._settle()
         self.at.elapsed_s += time.monotonic() - began_s
         config = self.config
         scorer = MethodScorer(self.method, None, device=str(self.device))
-        scores = scorer.score(self.unseen)
+        scores = scorer.score(self.unseen) if honest is None else honest
         disturbed = None
         if config.tolerate_shift_px:
             parts = moved(self._some_unseen(), config.tolerate_shift_px)
@@ -234,14 +235,15 @@ class _Run:
             scores,
         )
 
-    def _settle(self) -> None:
+    def _settle(self) -> npt.NDArray[np.float64] | None:
         """Let the method measure what it needs beyond its weights, and note how well that explains the unseen."""
         unseen = _Tensors(self.unseen, self.preprocess, self.device)
         self.method.eval().requires_grad_(False)
         with torch.no_grad():
-            self.method.settle(_Tensors(self.normal, self.preprocess, self.device), unseen)
+            honest = self.method.settle(_Tensors(self.normal, self.preprocess, self.device), unseen)
         if not self.method.steps:
             self.at.best.loss = self._loss(self._some_unseen())
+        return None if honest is None else honest.cpu().numpy().astype(np.float64)
 
     def _save_state(self) -> None:
         if self.together.first:

@@ -114,9 +114,10 @@ def for_line(
     return TrainConfig(
         method=method,
         architecture=Architecture(size=size or kind.size, channels=channels, nz=kind.nz, ngf=kind.ngf // 2),
-        batch=16,
+        batch=kind.line_batch,
+        lr=kind.line_lr,
         augment=FIXED_CAMERA,
-        average=kind.average or 0.99,
+        average=kind.line_average,
         minutes=minutes,
         seed=seed,
     )

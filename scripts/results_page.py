@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, pstdev
 
@@ -14,11 +14,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from models.evaluation.contest import Run, load_run
 from models.methods.catalogue import METHODS, method
+from models.train import SOUND
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS, PAGE = ROOT / "docs" / "results", ROOT / "docs" / "results.md"
 FIVE = ("bottle", "aliens", "dobot_cubes", "hazelnut_toy", "PA_BRG03_TL")
 """The data sets over which means are taken; each named after its folder."""
+PROTOCOL_CLASSES, PROTOCOL_SEEDS = 10, 3
 
 HEAD = """# Results
 
@@ -26,12 +28,15 @@ This page is made by `python scripts/results_page.py` from the runs stored in `d
 `linewatch evaluate --scorer NAME DATASET --save docs/results`; its JSON holds the settings, the seed, the measures
 with their intervals, the times and the machine. AUROC is of whole pictures. The interval in brackets is a bootstrap
 of the test pictures (95 %, 1000 resamples); where there are several seeds the mean is given, and the interval is
-the mean of theirs. Training is the time of the steps and of what is measured after them, on {machines}.
-Frames a second are of scoring alone, pictures decoded, on the same machine with the default threads.
+the mean of theirs. Training is the time of the steps and of what is measured after them. Frames a second are of
+scoring alone, pictures decoded, with the default threads. [evaluating.md](evaluating.md) tells what each measure means.
 
-All networks of the paper's story ran with linewatch's settings for a line (half the paper's width, batch 16, small
-changes of light, averaged weights), not with the papers' own training lengths: they are compared at equal and small
-expense, which is what a line has. Where a paper trains for days, its figure here says little about the paper.
+All networks of the paper's story ran with linewatch's settings for a line (half the paper's width, small batches,
+small changes of light, averaged weights), not with the papers' own training lengths; rows marked `paper` ran with the
+paper's settings, but no longer. They are compared at equal and small expense, which is what a line has. Where a paper
+trains for days, its figure here says little about the paper.
+
+{machines}
 """
 
 PUBLISHED = """## Published figures, for orientation
@@ -49,103 +54,133 @@ None of them was measured here, and none on the same pictures.
 
 def page(runs: Sequence[Run]) -> str:
     """Markdown. runs: at least one."""
-    machines = sorted({run.machine for run in runs})
-    parts = [HEAD.format(machines="; ".join(machines)), _five(runs)]
-    by_dataset: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
-        by_dataset[run.dataset].append(run)
-    published = [name for name in by_dataset if name.startswith(("mnist", "cifar"))]
-    for name in sorted(set(by_dataset) - set(published), key=lambda n: (n not in FIVE, n.lower())):
-        parts.append(_dataset(name, by_dataset[name]))
-    for family in ("mnist", "cifar"):
-        chosen = {name: by_dataset[name] for name in sorted(published) if name.startswith(family)}
-        if chosen:
-            parts.append(_protocol(family, chosen))
+    machines = {name: chr(ord("A") + i) for i, name in enumerate(sorted({run.machine for run in runs}))}
+    told = "\n".join(f"- Machine {letter}: {name}" for name, letter in machines.items())
+    parts = [HEAD.format(machines=told), *_five(runs)]
+    datasets, protocols = _grouped(runs, "dataset"), _grouped(runs, "protocol")
+    for name in sorted(datasets, key=lambda n: (n not in FIVE, n.lower(), n)):
+        if not datasets[name][0].protocol:
+            parts.append(_dataset(name, datasets[name], machines))
+    parts += [_protocol(name, protocols[name], machines) for name in sorted(protocols) if name]
     return "\n".join([*parts, PUBLISHED])
 
 
-def _five(runs: Sequence[Run]) -> str:
+def _five(runs: Sequence[Run]) -> list[str]:
     """The mean over the five sets, of those scorers that ran on each of them."""
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for run in runs:
-        if run.dataset in FIVE and not run.variant:
-            found[run.scorer][run.dataset].append(run.auroc)
     rows = []
-    for scorer, held in found.items():
+    for label, theirs in _by_scorer(run for run in runs if run.dataset in FIVE and not run.variant):
+        held = _grouped(theirs, "dataset")
         if set(held) == set(FIVE):
-            each = [mean(held[name]) for name in FIVE]
+            each = [mean(run.auroc for run in held[name]) for name in FIVE]
             seeds = "/".join(str(len(held[name])) for name in FIVE)
-            rows.append(
-                (
-                    mean(each),
-                    f"| {_title(scorer)} | {' | '.join(f'{v:.3f}' for v in each)} | **{mean(each):.3f}** | {seeds} |",
-                )
-            )
-    head = " | ".join(FIVE)
-    table = [f"| scorer | {head} | mean | seeds |", "| --- " * (len(FIVE) + 3) + "|"]
-    return "## AUROC over five products\n" + "\n".join([*table, *(row for _, row in sorted(rows, reverse=True))]) + "\n"
+            cells = " | ".join(f"{value:.3f}" for value in each)
+            rows.append((mean(each), f"| {label} | {cells} | **{mean(each):.3f}** | {seeds} |"))
+    if not rows:
+        return []
+    head = [f"| scorer | {' | '.join(FIVE)} | mean | seeds |", "| --- " * (len(FIVE) + 3) + "|"]
+    return ["## AUROC over five products\n" + "\n".join([*head, *_best_first(rows)]) + "\n"]
 
 
-def _dataset(name: str, runs: Sequence[Run]) -> str:
-    rules = sorted({run.rule for run in runs})
-    normal, anomalous = runs[0].measures["normal"], runs[0].measures["anomalous"]
-    head = f"## {name}\n{runs[0].train_pictures} normal pictures to train, {normal} normal and {anomalous} anomalous to test. "
-    head += " ".join(f"Division: {rule}." for rule in rules)
+def _dataset(name: str, runs: Sequence[Run], machines: Mapping[str, str]) -> str:
+    def count(values: Iterable[object]) -> str:
+        return " or ".join(str(value) for value in sorted(set(values), key=str))
+
+    head = (
+        f"{count(run.train_pictures for run in runs)} normal pictures to train, "
+        f"{count(run.measures['normal'] for run in runs)} normal and "
+        f"{count(run.measures['anomalous'] for run in runs)} anomalous to test. "
+        f"Division: {count(run.rule for run in runs)}."
+    )
+    notes = [f"- {note}" for note in sorted({note for run in runs for note in run.notes})]
     table = [
-        "| scorer | seeds | AUROC | average precision | best F1 | FPR at 95 % recall | pixel AUROC / AUPRO | training | frames/s |",
-        "| --- " * 9 + "|",
+        "| scorer | seeds | AUROC | average precision | best F1 | FPR at 95 % recall | pixel AUROC / AUPRO | training | frames/s | machine |",
+        "| --- " * 10 + "|",
     ]
-    rows = [(mean(r.auroc for r in theirs), _row(label, theirs)) for label, theirs in _by_scorer(runs)]
-    return "\n".join([head, "", *table, *(row for _, row in sorted(rows, reverse=True)), ""])
+    rows = [(mean(r.auroc for r in theirs), _row(label, theirs, machines)) for label, theirs in _by_scorer(runs)]
+    return "\n".join([f"## {name}", head, *notes, "", *table, *_best_first(rows), *_unsound(runs), ""])
 
 
-def _row(label: str, runs: Sequence[Run]) -> str:
+def _row(label: str, runs: Sequence[Run], machines: Mapping[str, str]) -> str:
     def value(key: str) -> str:
         return f"{mean(run.measures[key]['value'] for run in runs):.3f}"
 
-    low, high = (mean(run.measures["auroc"][end] for run in runs) for end in ("low", "high"))
     spread = f", ± {pstdev([run.auroc for run in runs]):.3f} between seeds" if len(runs) > 1 else ""
     pixels = [run.pixels for run in runs if run.pixels]
     told = "–" if not pixels else f"{mean(p['auroc'] for p in pixels):.3f} / {mean(p['aupro'] for p in pixels):.3f}"
-    speed = [run.frames_per_s for run in runs if run.frames_per_s]
     return (
-        f"| {label} | {', '.join(str(run.seed) for run in runs)} | {value('auroc')} [{low:.3f}, {high:.3f}]{spread} | "
+        f"| {label} | {', '.join(str(run.seed) for run in runs)} | {value('auroc')} {_interval(runs)}{spread} | "
         f"{value('average_precision')} | {value('best_f1')} | {value('fpr_at_95_recall')} | {told} | "
-        f"{mean(run.training_s for run in runs):.0f} s | {f'{mean(speed):.0f}' if speed else '–'} |"
+        f"{mean(run.training_s for run in runs):.0f} s | {_speed(runs)} | "
+        f"{_letters(runs, machines)} |"
     )
 
 
-def _protocol(family: str, by_class: dict[str, list[Run]]) -> str:
-    title = {"mnist": "MNIST", "cifar": "CIFAR-10"}[family]
-    runs = [run for theirs in by_class.values() for run in theirs]
-    whole = all(run.complete for run in runs)
-    told = (
-        "the paper's protocol in full"
-        if whole
-        else "**a subset of the paper's protocol, not the protocol**: " + runs[0].rule.split(", abnormal")[0]
-    )
-    lines = [f"## {title}", f"One class abnormal, the other nine normal; {told}. AUROC, mean of the seeds.", ""]
-    labels = sorted({label for theirs in by_class.values() for label, _ in _by_scorer(theirs)})
-    classes = sorted({name.split("-")[1] for name in by_class})
-    lines += [f"| scorer | {' | '.join(classes)} | mean | seeds | training each |", "| --- " * (len(classes) + 4) + "|"]
-    for label in labels:
-        cells, values, seeds, seconds = [], [], set(), []
-        for name in classes:
-            theirs = [
-                run
-                for held, runs_of in by_class.items()
-                if held.split("-")[1] == name
-                for label_of, several in _by_scorer(runs_of)
-                if label_of == label
-                for run in several
-            ]
-            cells.append(f"{mean(run.auroc for run in theirs):.3f}" if theirs else "–")
-            values += [mean(run.auroc for run in theirs)] if theirs else []
-            seeds |= {run.seed for run in theirs}
-            seconds += [run.training_s for run in theirs]
-        chosen = ", ".join(map(str, sorted(seeds)))
-        lines.append(f"| {label} | {' | '.join(cells)} | {mean(values):.3f} | {chosen} | {mean(seconds):.0f} s |")
-    return "\n".join([*lines, ""])
+def _protocol(name: str, runs: Sequence[Run], machines: Mapping[str, str]) -> str:
+    """One table for one set in one form and extent: a subset has its own and never stands beside the whole."""
+    classes = sorted({run.abnormal for run in runs})
+    seeds = {run.seed for run in runs}
+    if not all(run.complete for run in runs):
+        told = "**A subset, not the paper's protocol.**"
+    elif len(classes) < PROTOCOL_CLASSES or len(seeds) < PROTOCOL_SEEDS:
+        told = (
+            f"Every picture is used, as in the paper's protocol, but **not the whole protocol**: {len(classes)} of its "
+            f"{PROTOCOL_CLASSES} classes, {len(seeds)} of its {PROTOCOL_SEEDS} seeds."
+        )
+    else:
+        told = "The paper's protocol: every picture, every class, three seeds."
+    lines = [f"## {name}", f"{told} One class abnormal, the others normal. AUROC, mean of the seeds.", ""]
+    head = f"| scorer | {' | '.join(classes)} | mean | seeds | training each | frames/s | machine |"
+    lines += [head, "| --- " * (len(classes) + 6) + "|"]
+    rows = []
+    for label, theirs in _by_scorer(runs):
+        held = _grouped(theirs, "abnormal")
+        values = [mean(run.auroc for run in held[kind]) if kind in held else None for kind in classes]
+        cells = " | ".join("–" if value is None else f"{value:.3f}" for value in values)
+        known = [value for value in values if value is not None]
+        # A mean over other classes than the next row's would compare nothing: it has none, and stands below.
+        whole = len(known) == len(classes)
+        total = f"**{mean(known):.3f}** {_interval(theirs)}" if whole else "–"
+        chosen = ", ".join(str(seed) for seed in sorted({run.seed for run in theirs}))
+        rows.append(
+            (
+                mean(known) - (not whole),
+                f"| {label} | {cells} | {total} | {chosen} | {mean(run.training_s for run in theirs):.0f} s | "
+                f"{_speed(theirs)} | {_letters(theirs, machines)} |",
+            )
+        )
+    return "\n".join([*lines, *_best_first(rows), *_unsound(runs), ""])
+
+
+def _unsound(runs: Sequence[Run]) -> list[str]:
+    """A note for each training that went wrong."""
+    wrong = [run for run in runs if run.stopped not in SOUND]
+    notes = [f"- {run.name}: {run.stopped}; measured with the best weights before." for run in wrong]
+    return ["", *notes] if notes else []
+
+
+def _speed(runs: Sequence[Run]) -> str:
+    known = [run.frames_per_s for run in runs if run.frames_per_s]
+    return "–" if not known else f"{mean(known):.0f}" if mean(known) >= 10 else f"{mean(known):.2g}"
+
+
+def _interval(runs: Sequence[Run]) -> str:
+    low, high = (mean(run.measures["auroc"][end] for run in runs) for end in ("low", "high"))
+    return f"[{low:.3f}, {high:.3f}]"
+
+
+def _letters(runs: Sequence[Run], machines: Mapping[str, str]) -> str:
+    return ", ".join(sorted({machines[run.machine] for run in runs}))
+
+
+def _best_first(rows: Iterable[tuple[float, str]]) -> list[str]:
+    return [row for _, row in sorted(rows, key=lambda row: -row[0])]
+
+
+def _grouped(runs: Iterable[Run], field: str) -> dict[str, list[Run]]:
+    found: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        found[getattr(run, field)].append(run)
+    return found
 
 
 def _by_scorer(runs: Iterable[Run]) -> list[tuple[str, list[Run]]]:
@@ -161,19 +196,27 @@ def _title(scorer: str) -> str:
     return method(scorer).title if scorer in METHODS else scorer
 
 
+def stored(folder: Path) -> list[Run]:
+    """The runs of a folder, none where there is no folder. ValueError, with the file's name, for one that is none."""
+    return [load_run(path) for path in sorted(folder.glob("*.json"))]
+
+
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--check", action="store_true", help="Only say whether the page is current.")
     check = arguments.parse_args().check
-    runs = [load_run(path) for path in sorted(RUNS.glob("*.json"))]
-    if not runs:
+    try:
+        runs = stored(RUNS)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if not runs and not (check and not PAGE.exists()):
         print(f"{RUNS} holds no runs: linewatch evaluate --all DATASET --save {RUNS}", file=sys.stderr)
         return 1
-    text = page(runs)
     if not check:
-        PAGE.write_text(text, encoding="utf-8")
+        PAGE.write_text(page(runs), encoding="utf-8")
         return 0
-    current = PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text
+    current = not runs or (PAGE.is_file() and PAGE.read_text(encoding="utf-8") == page(runs))
     print("current" if current else f"{PAGE} is not current: python scripts/results_page.py", file=sys.stderr)
     return 0 if current else 1
 

@@ -22,5 +22,7 @@ def test_the_bottle_film_is_told_apart_from_its_first_165_frames(shared_data: Pa
     evaluated = CliRunner().invoke(app, ["evaluate", str(out), str(film), "--json"])
     assert evaluated.exit_code == 0, evaluated.stderr
     result = json.loads(evaluated.stdout)
-    assert (result["normal"], result["anomalous"]) == (343, 800)
-    assert result["auroc"] > 0.9 and result["false_positive_rate"] < 0.02 and result["recall"] > 0.1
+    # The frames that it was trained on are no part of the test.
+    assert (result["normal"], result["anomalous"]) == (343 - 165, 800)
+    auroc, false, recall = (result[name]["value"] for name in ("auroc", "false_positive_rate", "recall"))
+    assert auroc > 0.9 and false < 0.02 and recall > 0.1

@@ -1,8 +1,9 @@
-"""Train scorers on one exam and measure them by it, one after the other, each under the same rules."""
+"""Train a scorer on an exam and measure it by it; every scorer under the same rules."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -12,22 +13,28 @@ from typing import Any
 
 from models.checkpoint import load
 from models.evaluation.evaluated import Evaluated
-from models.evaluation.exam import Exam
-from models.evaluation.judge import judge
+from models.evaluation.exam import Exam, load_test, unreadable
+from models.evaluation.judge import Counted, judge
 from models.preprocess import Preprocess
 from models.train import OnProgress, ShouldStop, train
 from models.training_config import TrainConfig
 
 RUN_VERSION = 1
+MEASURED = ("auroc", "average_precision", "best_f1", "fpr_at_95_recall")
+
+
+class Stopped(Exception):
+    """Asked to stop before there was a result."""
 
 
 @dataclass(frozen=True)
 class Run:
     """One scorer trained and measured once; what a line of a table of results is made of.
 
-    dataset, rule, complete, notes: as Exam. settings: as TrainConfig.shaping. measures: as Measures.to_dict;
-    pixels: pixel AUROC and AUPRO, None without masks. training_s: of the steps and of what is measured after them,
-    without reading pictures. frames_per_s: of scoring alone. variant: what a sweep changes, "" without one."""
+    dataset, rule, complete, notes, digest, protocol, abnormal: as Exam. settings: as TrainConfig.shaping. measures: as
+    Measures.to_dict; pixels: as PixelMeasures.to_dict, None without masks. training_s: of the steps and of what is
+    measured after them, without reading pictures. stopped: what ended the training, as TrainResult. frames_per_s: of
+    scoring alone. variant: what differs from the plain settings, fit for a file name, "" for nothing."""
 
     dataset: str
     rule: str
@@ -45,20 +52,31 @@ class Run:
     stopped: str
     frames_per_s: float | None
     machine: str
+    digest: str = ""
+    protocol: str = ""
+    abnormal: str = ""
     version: int = RUN_VERSION
 
     @property
     def auroc(self) -> float:
         return float(self.measures["auroc"]["value"])
 
-    def save(self, folder: Path) -> Path:
-        """As JSON, whole or not at all; an earlier run of the same kind is replaced. OSError where that fails."""
-        folder.mkdir(parents=True, exist_ok=True)
+    @property
+    def name(self) -> str:
+        """Of its files: the same for runs that replace each other."""
         variant = f"-{self.variant}" if self.variant else ""
-        path = folder / f"{self.dataset}-{self.scorer}{variant}-seed{self.seed}.json"
+        return f"{self.dataset}-{self.scorer}{variant}-seed{self.seed}"
+
+    def save(self, folder: Path) -> Path:
+        """As JSON, whole or not at all; an earlier run of the same name is replaced. OSError where that fails."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{self.name}.json"
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(asdict(self), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        try:
+            temporary.write_text(json.dumps(asdict(self), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
         return path
 
 
@@ -68,9 +86,24 @@ def load_run(path: Path) -> Run:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values.get("version") != RUN_VERSION:
             raise ValueError(f"version {values.get('version')}, expected {RUN_VERSION}")
-        return Run(**values)
-    except (ValueError, TypeError, AttributeError, OSError) as error:
+        run = Run(**values)
+        _check(run)
+        return run
+    except (ValueError, TypeError, AttributeError, KeyError, OSError) as error:
         raise ValueError(f"{path}: is no stored run ({error}): make it anew with linewatch evaluate --save") from error
+
+
+def _check(run: Run) -> None:
+    """That everything a table of results reads is there."""
+    told = [run.dataset, run.rule, run.scorer, run.variant, run.stopped, run.machine, run.protocol, run.abnormal]
+    told += run.notes
+    if not all(isinstance(text, str) for text in told):
+        raise ValueError("a name is no text")
+    numbers = [run.seed, run.train_pictures, run.training_s, run.measures["normal"], run.measures["anomalous"]]
+    numbers += [run.measures[name][end] for name in MEASURED for end in ("value", "low", "high")]
+    numbers += [run.frames_per_s or 0.0] + ([] if run.pixels is None else [run.pixels["auroc"], run.pixels["aupro"]])
+    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+        raise ValueError("a measure is no number")
 
 
 def sit(
@@ -78,27 +111,42 @@ def sit(
     config: TrainConfig,
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
+    counted: Counted | None = None,
     *,
     variant: str = "",
 ) -> tuple[Run, Evaluated]:
-    """Train as config says, then measure. The checkpoint is thrown away. Raises as train and judge do."""
-    if exam.channels is not None and exam.channels != config.architecture.channels:
-        config = replace(config, architecture=replace(config.architecture, channels=exam.channels))
-    pictures = exam.train(Preprocess(config.architecture.size, config.architecture.channels)).pictures
+    """Train as config says, then measure. The checkpoint is thrown away. The exam's channels count for more than those
+    of config. on_progress, should_stop: as train; should_stop ends the measuring too. counted: as judge.
+    Stopped where it was asked to; otherwise raises as train and judge do."""
+    architecture = replace(config.architecture, channels=exam.channels or config.architecture.channels)
+    config = replace(config, architecture=architecture)
+    preprocess = Preprocess(architecture.size, architecture.channels)
+    test = load_test(exam, preprocess)
+    normal = exam.train(preprocess)
+    pictures = normal.pictures
+
+    def looked(done: int, total: int) -> None:
+        if should_stop is not None and should_stop():
+            raise Stopped
+        if counted is not None:
+            counted(done, total)
+
     with tempfile.TemporaryDirectory(prefix="linewatch-") as folder:
         result = train(pictures, config, Path(folder) / "model.safetensors", on_progress, should_stop)
+        if result.stopped == "asked":
+            raise Stopped  # a training that was cut short is no result
         scorer = load(result.out, device=config.device)
     summary: dict[str, str | float | None] = {
         "training": f"{result.elapsed_s:.0f} s, {result.steps} steps on {len(pictures)} pictures",
         "seed": config.seed,
     }
-    found = judge(scorer, exam, summary=summary, seed=config.seed)
+    found = judge(scorer, exam, looked, summary=summary, loaded=test, seed=config.seed)
     speed = found.summary["frames a second"]
     run = Run(
         dataset=exam.name,
         rule=exam.rule,
         complete=exam.complete,
-        notes=list(exam.notes),
+        notes=[*exam.notes, *unreadable(normal, "training"), *unreadable(test, "the test")],
         scorer=config.method,
         seed=config.seed,
         variant=variant,
@@ -111,5 +159,8 @@ def sit(
         stopped=result.stopped,
         frames_per_s=float(speed) if speed is not None else None,
         machine=str(found.summary["machine"]),
+        digest=exam.digest,
+        protocol=exam.protocol,
+        abnormal=exam.abnormal,
     )
     return run, found

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from models.datasets import Loaded
 from models.evaluation.evaluated import Evaluated, Floats
-from models.evaluation.exam import Exam, masks_of
+from models.evaluation.exam import Exam, load_test, masks_of
 from models.evaluation.measures import measure
 from models.evaluation.pixels import measure_pixels
 from models.machine import machine
@@ -21,7 +21,8 @@ AT_ONCE = 64
 MOST_FEATURES = 1000  # pictures whose features are kept, to be drawn
 
 Counted = Callable[[int, int], None]
-"""Told how many pictures are scored, and how many there are."""
+"""Told how many pictures have been looked at, and how many looks there will be: one at each for its score, and one more
+for its heat map where there are masks. What it raises ends the work."""
 
 
 def judge(
@@ -29,28 +30,32 @@ def judge(
     exam: Exam,
     counted: Counted | None = None,
     *,
-    title: str | None = None,
     summary: Mapping[str, str | float | None] | None = None,
     loaded: Loaded | None = None,
     seed: int = 0,
 ) -> Evaluated:
     """Score the exam's test pictures and measure. loaded: they, if they have been read already. summary: what else the
-    report is to say. Frames a second are of scoring alone, pictures decoded and preprocessed.
+    report is to say. seed: of the intervals. Frames a second are of scoring alone, pictures decoded and preprocessed.
 
-    ValueError where one of the two kinds is absent, or a score is no number."""
+    ValueError where one of the two kinds is absent, a mask cannot be used, or a score is no number."""
     info = scorer.info
-    test = exam.test(info.preprocess) if loaded is None else loaded
-    scores, seconds = _scores(scorer, test.pictures, counted or (lambda *_: None))
+    test = load_test(exam, info.preprocess) if loaded is None else loaded
+    masks = masks_of(test.kept, info.preprocess.size)
+    pictures, counted = test.pictures, counted or (lambda *_: None)
+    looks = len(pictures) * (1 if masks is None else 2)
+    scores, seconds = _scores(scorer, pictures, lambda done: counted(done, looks))
     anomalous = np.array([picture.anomalous for picture in test.kept], np.bool_)
     threshold = None if info.calibration is None else info.calibration.threshold
     measures = measure(scores, anomalous, threshold, seed=seed)
-    masks = masks_of(test.kept, info.preprocess.size)
     pixels = None
-    if masks is not None and masks.any():
-        pixels = measure_pixels(np.stack([scorer.heat(picture) for picture in test.pictures]), masks)
-    few = len(test.pictures) <= MOST_FEATURES
+    if masks is not None:
+        heats = np.empty(masks.shape, np.float32)
+        for part in _parts(len(pictures)):
+            heats[part] = scorer.heats(pictures[part])
+            counted(len(pictures) + part.stop, looks)
+        pixels = measure_pixels(heats, masks)
     return Evaluated(
-        title=title or f"{info.method} on {exam.name}",
+        title=f"{info.method} on {exam.name}",
         scorer=info.method,
         model_id=info.model_id,
         dataset=exam.name,
@@ -63,28 +68,33 @@ def judge(
         scores=scores,
         anomalous=anomalous,
         kinds=[picture.kind for picture in test.kept],
-        names=[str(picture.path.name) for picture in test.kept],
+        names=[picture.path.name for picture in test.kept],
         measures=measures,
         pixels=pixels,
         masks=masks,
-        features=scorer.features(test.pictures) if few else None,
-        look=_look(scorer, test.pictures),
+        features=scorer.features(pictures) if len(pictures) <= MOST_FEATURES else None,
+        look=_look(scorer, pictures),
     )
 
 
-def _scores(scorer: Scorer, pictures: Picture, counted: Counted) -> tuple[npt.NDArray[np.float64], float]:
+def _scores(scorer: Scorer, pictures: Picture, counted: Callable[[int], None]) -> tuple[npt.NDArray[np.float64], float]:
     """The scores [N] and the seconds they took."""
-    parts = [np.empty(0)]
-    began_s = time.perf_counter()
-    for start in range(0, len(pictures), AT_ONCE):
-        parts.append(scorer.score(pictures[start : start + AT_ONCE]))
-        counted(min(start + AT_ONCE, len(pictures)), len(pictures))
-    return np.concatenate(parts), time.perf_counter() - began_s
+    scores, seconds = np.empty(len(pictures)), 0.0
+    for part in _parts(len(pictures)):
+        began_s = time.perf_counter()
+        scores[part] = scorer.score(pictures[part])
+        seconds += time.perf_counter() - began_s
+        counted(part.stop)
+    return scores, seconds
+
+
+def _parts(count: int) -> list[slice]:
+    return [slice(start, min(start + AT_ONCE, count)) for start in range(0, count, AT_ONCE)]
 
 
 def _look(scorer: Scorer, pictures: Picture) -> Callable[[npt.NDArray[np.intp]], tuple[Picture, Floats, Floats]]:
     def look(chosen: npt.NDArray[np.intp]) -> tuple[Picture, Floats, Floats]:
         shown = pictures[chosen]
-        return shown, scorer.rebuild(shown), np.stack([scorer.heat(picture) for picture in shown])
+        return shown, scorer.rebuild(shown), scorer.heats(shown)
 
     return look

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from models.checkpoint import CheckpointError, load
+from models.evaluation.exam import load_test, unreadable
 from models.evaluation.judge import judge
 from models.evaluation.sweep import SWEEPS
 from models.method_scorer import MethodScorer
@@ -15,7 +16,7 @@ from models.methods.catalogue import METHODS
 from monitor.commands.contest import Rules, contest, write_pages
 from monitor.commands.failing import FAILED, USAGE, fail
 from monitor.commands.telling import tell, tell_json
-from monitor.exams import Choice, exams
+from monitor.exams import Choice, exams, is_published
 from monitor.progress import counting
 from monitor.training import SourceError
 
@@ -25,9 +26,12 @@ EXAMPLE = (
     "   |   linewatch evaluate --scorer ganomaly mnist --abnormal 3 --seeds 0,1,2   |   linewatch evaluate --sweep nz "
     "mnist --abnormal 2"
 )
+TRAINING = ("minutes", "steps", "seeds", "size", "paper", "save")
+"""Options that mean nothing where a checkpoint is measured."""
 
 
 def evaluate(
+    context: typer.Context,
     what: Annotated[
         list[Path],
         typer.Argument(
@@ -42,7 +46,9 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     normal: Annotated[str | None, typer.Option(help="The folder with the normal pictures, by name.")] = None,
-    split_seed: Annotated[int, typer.Option(min=0, help="Of the division of a folder that has none.")] = 0,
+    split_seed: Annotated[
+        int, typer.Option(min=0, help="Of the division into training and test where a folder has none.")
+    ] = 0,
     segments: Annotated[
         Path | None,
         typer.Option(
@@ -67,7 +73,10 @@ def evaluate(
     minutes: Annotated[float, typer.Option(min=0.01, help="With training: how long each scorer may take.")] = 2.0,
     steps: Annotated[int | None, typer.Option(min=1, help="With training: end after so many steps if sooner.")] = None,
     seeds: Annotated[str, typer.Option(help="With training: one run each, such as 0,1,2.")] = "0",
-    size: Annotated[int | None, typer.Option(help="With training: side of the picture.")] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(help="With training: side of the picture.  [default: the scorer's; MNIST and CIFAR-10: 32]"),
+    ] = None,
     paper: Annotated[bool, typer.Option(help="With training: the paper's settings, not those for a line.")] = False,
     save: Annotated[
         Path | None, typer.Option(help="With training: store every run in this folder, for a page of results.")
@@ -78,8 +87,10 @@ def evaluate(
     if all_scorers or scorer or sweep:
         if len(what) != 1:
             fail("with --all, --scorer or --sweep give one DATASET and no checkpoint: they train anew", USAGE)
+        if all_scorers and scorer:
+            fail("give --all or --scorer, not both", USAGE)
         rules = Rules(
-            scorers=tuple(scorer or (METHODS if all_scorers else ("ganomaly",))),
+            scorers=tuple(dict.fromkeys(scorer or (METHODS if all_scorers else ("ganomaly",)))),
             sweep=sweep,
             seeds=_seeds(seeds),
             minutes=minutes,
@@ -95,6 +106,9 @@ def evaluate(
         return
     if len(what) != 2:
         fail("give a CHECKPOINT and a DATASET, or --all, --scorer or --sweep and a DATASET", USAGE)
+    useless = [f"--{name}" for name in TRAINING if _given(context, name)]
+    if useless:
+        fail(f"{', '.join(useless)}: only with --all, --scorer or --sweep: a CHECKPOINT is not trained again", USAGE)
     try:
         loaded = load(what[0], device=device)
     except (CheckpointError, ValueError) as error:
@@ -103,31 +117,40 @@ def evaluate(
 
 
 def _one(scorer: MethodScorer, dataset: Path, choice: Choice, report: Path | None, as_json: bool) -> None:
-    """Measure one model. Of a published set every class would mean another training, so one must be named."""
+    """Measure one model."""
     try:
-        found = next(exams(dataset, choice, seed=0))
-        for note in found.notes:
+        if choice.abnormal is None and is_published(dataset):
+            fail(f"{dataset}: say with --abnormal which class the checkpoint was not trained on", USAGE)
+        found = next(exams(dataset, choice, choice.split_seed))
+        test = load_test(found, scorer.info.preprocess)
+        for note in (*found.notes, *unreadable(test, "the test")):
             typer.echo(f"note: {note}", err=True)
-        test = found.test(scorer.info.preprocess)
-        for path, reason in test.unreadable:
-            typer.echo(f"left out {path}: {reason}", err=True)
-        with counting("scored") as progress:
+        with counting("looked at") as progress:
             measured = judge(scorer, found, progress, loaded=test)
-        pages = [] if report is None else write_pages(report, measured)
     except SourceError as error:
         fail(str(error), USAGE)
     except (ValueError, OSError) as error:
         fail(f"{dataset}: {error}", FAILED)
     typer.echo(tell_json(measured) if as_json else tell(measured))
-    for page in pages:
-        typer.echo(f"report: {page}", err=as_json)
+    if report is None:
+        return
+    try:
+        for page in write_pages(report, measured):
+            typer.echo(f"report: {page}", err=as_json)
+    except (ValueError, OSError) as error:
+        fail(f"no report: {error}", FAILED)
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _seeds(text: str) -> tuple[int, ...]:
     try:
-        found = tuple(int(part) for part in text.split(","))
+        found = tuple(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:
         found = ()
-    if not found or min(found) < 0:
+    if not found or not all(0 <= seed < 2**32 for seed in found):
         fail(f"--seeds {text}: expected whole numbers with commas between, such as 0,1,2", USAGE)
     return found

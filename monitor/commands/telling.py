@@ -28,13 +28,16 @@ def tell(found: Evaluated) -> str:
             f"false-positive rate {_span(m.false_positive_rate)}, F1 {_span(m.f1)}"
         )
     if found.pixels is not None:
-        told = found.pixels.to_dict()
-        lines.append("pixels: " + ", ".join(f"{k} {v:.3f}" for k, v in told.items() if isinstance(v, float)))
+        lines.append(
+            f"pixels: AUROC {found.pixels.auroc:.3f}, AUPRO {found.pixels.aupro:.3f} "
+            f"({found.pixels.regions} regions in {found.pixels.faulty_pictures} pictures)"
+        )
     for row in measure_kinds(found.scores, found.anomalous, found.kinds, m.threshold):
         above = "" if row.above is None else f", {row.above.value:.0%} above the threshold"
         auroc = "" if row.auroc is None else f", AUROC {row.auroc.value:.3f}"
         lines.append(f"  {row.kind:<32} {row.pictures:>5} frames, median score {row.median:.4g}{auroc}{above}")
-    return "\n".join(lines)
+    # A folder's name that is no UTF-8 holds what cannot be printed.
+    return "\n".join(lines).encode("utf-8", "replace").decode()
 
 
 def tell_json(found: Evaluated) -> str:
@@ -53,7 +56,7 @@ def tell_json(found: Evaluated) -> str:
 
 
 def tell_runs(runs: Sequence[Run]) -> str:
-    """Scorers side by side, the best AUROC first, over all data sets and seeds that each has run on."""
+    """Scorers side by side, the best AUROC first: means over all data sets and seeds that each has run on."""
     by_name: dict[str, list[Run]] = {}
     for run in runs:
         by_name.setdefault(f"{run.scorer} {run.variant}".strip(), []).append(run)

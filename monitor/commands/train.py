@@ -107,7 +107,7 @@ def train(
             base,
             architecture=architecture,
             batch=batch or base.batch,
-            lr=lr,
+            lr=base.lr if lr is None else lr,
             norm=norm,  # type: ignore[arg-type] # checked there
             precision=precision,  # type: ignore[arg-type]
             held_out=held_out,

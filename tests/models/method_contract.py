@@ -59,13 +59,16 @@ class Trained:
 
 class MethodContract:
     """kind: the method. count, rounds: steps of the tiny training, each on 16 pictures. lower: the share of
-    its first loss below which the training must bring the loss. uses_norm: the score follows `norm`."""
+    its first loss below which the training must bring the loss. uses_norm: the score follows `norm`.
+    rtol, atol: how near a picture's score alone is to its score among others."""
 
     kind: ClassVar[type[Method]]
     count: ClassVar[int] = 30
     learning: ClassVar[Learning] = Learning(lr=2e-3)
     lower: ClassVar[float] = 0.9
     uses_norm: ClassVar[bool] = True
+    rtol: ClassVar[float] = 1e-5
+    atol: ClassVar[float] = 1e-6
 
     def build(self, size: int = 32, channels: int = 3, norm: Norm = "squared") -> Method:
         """Override where a method is slow beyond need, to take fewer rounds when scoring, say."""
@@ -255,9 +258,9 @@ class MethodContract:
         together = judge(method, what, odd)
         for i, picture in enumerate(odd):
             alone = judge(method, what, picture[None])[0]
-            torch.testing.assert_close(alone, together[i], rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(alone, together[i], rtol=self.rtol, atol=self.atol)
         turned = judge(method, what, odd.flip(0)).flip(0)
-        torch.testing.assert_close(turned, together, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(turned, together, rtol=self.rtol, atol=self.atol)
 
     def test_judging_changes_nothing_and_leaves_nothing_to_chance(self, method: Method, odd: Tensor) -> None:
         state = {name: t.clone() for name, t in method.state_dict().items()}

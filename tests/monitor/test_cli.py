@@ -139,6 +139,9 @@ def test_a_port_that_is_taken_is_named(
         ["train", ".", "--size", "50"],
         ["demo", "--film", "x.mp4"],
         ["evaluate", "none.safetensors", "."],
+        ["evaluate", "--all", "nowhere"],
+        ["import"],
+        ["import", "none.pth"],
         ["simulate"],
         ["dashboards", "push", "nowhere.yaml"],
     ],
@@ -152,7 +155,7 @@ def test_wrong_usage_ends_with_2_and_says_why(
     assert done.stderr.strip() and "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "run", "demo", "simulate"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "import", "run", "demo", "simulate"])
 def test_help_has_an_example(command: str) -> None:
     done = CliRunner().invoke(app, [command, "--help"])
     assert done.exit_code == 0 and f"linewatch {command}" in done.stdout and "Example" in done.stdout
@@ -202,7 +205,7 @@ def test_train_and_evaluate_on_a_folder(tmp_path: Path) -> None:
     done = linewatch("evaluate", "m.safetensors", "set", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert (result["normal"], result["anomalous"]) == (8, 8) and result["auroc"] > 0.9
+    assert (result["normal"], result["anomalous"]) == (8, 8) and result["auroc"]["value"] > 0.9
     done = linewatch(
         "train", "set", "--out", "m.safetensors", "--steps", "160", "--resume", "--no-augment", *small, cwd=tmp_path
     )
