@@ -26,7 +26,7 @@ from models.precision import Precision
 from models.preprocess import Preprocess
 from models.tensorfile import CheckpointError, read, write
 
-__all__ = ["FORMAT_VERSION", "Checkpoint", "CheckpointError", "load", "load_checkpoint", "save"]
+__all__ = ["FORMAT_VERSION", "Checkpoint", "CheckpointError", "load", "load_checkpoint", "save", "scorer_of"]
 
 FORMAT = "linewatch"
 FORMAT_VERSION = 2
@@ -90,7 +90,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def load(path: Path, device: str = "auto", precision: Precision = "fp32") -> MethodScorer:
     """A scorer, warmed up, on auto | cpu | cuda. CheckpointError as load_checkpoint; ValueError for the device."""
-    held = load_checkpoint(path)
+    return scorer_of(load_checkpoint(path), device, precision)
+
+
+def scorer_of(held: Checkpoint, device: str = "auto", precision: Precision = "fp32") -> MethodScorer:
+    """As load, of a checkpoint that has been read already."""
     return MethodScorer(held.method, held.calibration, preprocess=held.preprocess, device=device, precision=precision)
 
 

@@ -22,6 +22,7 @@ from models.average import Average
 from models.calibration import Calibration, moved
 from models.checkpoint import CheckpointError, save
 from models.log import log_path, write_log
+from models.marks import marks
 from models.method import Learning, Method
 from models.method_scorer import MethodScorer
 from models.methods.catalogue import method
@@ -216,6 +217,7 @@ class _Run:
             "elapsed_s": round(self.at.elapsed_s, 1),
             "discriminator_resets": self.method.resets,
             "torch": torch.__version__,
+            "seen": marks(np.concatenate([self.normal, self.unseen])),
         }
         if self.together.first:
             save(self.out, self.method, self.preprocess, calibration=calibration, training=summary)

@@ -20,7 +20,7 @@ LINEAR_SHARE = 0.9  # of the number of pictures; the moved copies keep the subsp
 LINEAR_ROWS = 1000  # pictures, moved ones among them, that a subspace is fitted to
 LINEAR_SIGMA = 1.0
 TILE_ROWS = 20_000
-AT_ONCE = 32  # pictures
+AT_ONCE = 16  # pictures
 MEMORY_MOST = 512
 MEMORY_REACH = 1
 
@@ -29,11 +29,16 @@ Encode = Callable[[Tensor], Tensor]
 
 
 class Closed(nn.Module):
-    """prepare turns pictures into what is learned from and looked at; learn forgets what was before."""
+    """look turns pictures into rows, by whatever networks it takes; prepare turns rows into what is learned from and
+    looked at; learn forgets what was before. Whoever has rows already need not look again."""
 
     @abstractmethod
-    def prepare(self, x: Tensor) -> Tensor:
-        """[B, C, S, S] -> [B, ...]."""
+    def look(self, x: Tensor) -> Tensor:
+        """[B, C, S, S] -> rows [B, ...]."""
+
+    @abstractmethod
+    def prepare(self, rows: Tensor) -> Tensor:
+        """rows [B, ...] -> [B, ...]."""
 
     @abstractmethod
     def learn(self, prepared: Tensor, pictures: int) -> None:
@@ -43,8 +48,8 @@ class Closed(nn.Module):
     def map(self, prepared: Tensor) -> Tensor:
         """[B, ...] -> [B, h, w], >= 0: how unusual each place is."""
 
-    def begin(self, x: Tensor) -> None:
-        """Called once before anything is prepared, with all normal pictures."""
+    def begin(self, rows: Tensor) -> None:
+        """Called once before anything is prepared, with the rows of all normal pictures."""
 
 
 class LinearPicture(Closed):
@@ -55,8 +60,11 @@ class LinearPicture(Closed):
         self.channels = channels
         self.subspace = Linear(channels * LINEAR_SIDE * LINEAR_SIDE, LINEAR_MOST)
 
-    def prepare(self, x: Tensor) -> Tensor:
+    def look(self, x: Tensor) -> Tensor:
         return shrink(x, LINEAR_SIDE).flatten(1)
+
+    def prepare(self, rows: Tensor) -> Tensor:
+        return rows
 
     def learn(self, prepared: Tensor, pictures: int) -> None:
         self.subspace.fit(_some(prepared, pictures, LINEAR_ROWS), max(2, int(LINEAR_SHARE * pictures)))
@@ -70,26 +78,29 @@ class TileMemory(Closed):
     """How far the code of each tile is from the codes that normal pictures have there. The code is linear, of rows that
     somebody else makes: the tile's pixels, or what a network makes of them."""
 
-    def __init__(self, grid: int, rows: int, length: int, encode: Encode) -> None:
-        """rows: D of what encode makes. length: of the code. encode is not a part of this module, and not saved."""
+    def __init__(self, grid: int, row: int, length: int, encode: Encode) -> None:
+        """row: D of what encode makes. length: of the code. encode is not a part of this module, and not saved."""
         super().__init__()
         self.memory = Memory(grid, length, MEMORY_REACH, MEMORY_MOST)
-        self.code = Linear(rows, length)
+        self.code = Linear(row, length)
         self._encode = [encode]  # in a list: a method of a module would be registered
 
-    def begin(self, x: Tensor) -> None:
-        rows = torch.cat([self._encode[0](part) for part in torch.split(x, AT_ONCE)]).flatten(0, 2)
-        chosen = torch.linspace(0, len(rows) - 1, min(TILE_ROWS, len(rows))).long()
-        self.code.fit(rows[chosen.to(rows.device)])
+    def look(self, x: Tensor) -> Tensor:
+        return self._encode[0](x)
 
-    def prepare(self, x: Tensor) -> Tensor:
-        return self.code.code(self._encode[0](x))
+    def begin(self, rows: Tensor) -> None:
+        flat = rows.flatten(0, 2)
+        chosen = torch.linspace(0, len(flat) - 1, min(TILE_ROWS, len(flat))).long()
+        self.code.fit(flat[chosen.to(flat.device)])
+
+    def prepare(self, rows: Tensor) -> Tensor:
+        return self.code.code(rows)
 
     def learn(self, prepared: Tensor, pictures: int) -> None:
         self.memory.fill(_some(prepared, pictures, MEMORY_MOST))
 
     def map(self, prepared: Tensor) -> Tensor:
-        return self.memory.distance(prepared)
+        return _in_parts(self.memory.distance, prepared)
 
 
 def pixels(side: int, tile: int, stride: int) -> Encode:
@@ -110,8 +121,10 @@ def cross(cue: Closed, x: Tensor, copies: Sequence[Tensor], folds: Sequence[Tens
 
     x: normal pictures [N, C, S, S]. copies: moved ones, each [N, C, S, S]. folds: masks [N] that part x. faulty: made
     from pictures of the last fold."""
-    cue.begin(x)
-    prepared = [_in_parts(cue.prepare, pictures) for pictures in (x, *copies)]
+    own = _in_parts(cue.look, x)
+    cue.begin(own)
+    prepared = [cue.prepare(own), *(_in_parts(lambda part: cue.prepare(cue.look(part)), copy) for copy in copies)]
+    del own
     maps: list[Tensor | None] = [None] * len(x)
     found = torch.empty(0)
     for number, fold in enumerate(folds):
@@ -119,7 +132,7 @@ def cross(cue: Closed, x: Tensor, copies: Sequence[Tensor], folds: Sequence[Tens
         for place, made in zip(fold.nonzero()[:, 0].tolist(), cue.map(prepared[0][fold]), strict=True):
             maps[place] = made
         if number == len(folds) - 1:
-            found = _in_parts(lambda part: cue.map(cue.prepare(part)), faulty)
+            found = _in_parts(lambda part: cue.map(cue.prepare(cue.look(part))), faulty)
     cue.learn(torch.cat(prepared), len(x))
     return Crossed(torch.stack([made for made in maps if made is not None]), found)
 

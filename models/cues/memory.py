@@ -4,57 +4,57 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
-FAR = 1e4  # where the memory is not yet full
+FAR = 1e8  # the square of a code's length where the memory is not full: nothing is ever near to that
 
 
 class Memory(nn.Module):
-    """bank: [most, g, g, d], the codes of up to `most` normal pictures. reach: how many cells of the grid away a normal
-    code may have been seen; on a fixed camera a part has its place, give or take.
+    """bank: [g * g, d, most], the codes of up to `most` normal pictures, by their place on the grid. squares: [g * g,
+    1, most], the square of each code's length. reach: how many cells of the grid away a normal code may have been seen;
+    on a fixed camera a part has its place, give or take.
 
-    The distance is Euclidean. Filled with more than `most` pictures it keeps them evenly spread over the sequence."""
+    The distance is Euclidean. Squares are expanded, which is fast, and exact to about a thousandth of a code's length.
+    """
 
     bank: Tensor
-    held: Tensor
+    squares: Tensor
 
     def __init__(self, grid: int, length: int, reach: int, most: int) -> None:
         super().__init__()
-        self.reach = reach
-        self.register_buffer("bank", torch.full((most, grid, grid, length), FAR))
-        self.register_buffer("held", torch.zeros(1))
+        self.grid, self.reach, self.most = grid, reach, most
+        self.register_buffer("bank", torch.zeros(grid * grid, length, most))
+        self.register_buffer("squares", torch.full((grid * grid, 1, most), FAR))
 
     def fill(self, codes: Tensor) -> None:
-        """codes: [N, g, g, d]."""
-        most = len(self.bank)
-        chosen = torch.linspace(0, len(codes) - 1, min(most, len(codes))).round().long()
-        self.bank.fill_(FAR)
-        self.bank[: len(chosen)] = codes[chosen.to(codes.device)]
-        self.held.fill_(len(chosen))
+        """codes: [N, g, g, d]. Of more than `most` pictures as many are kept, evenly spread over the sequence."""
+        chosen = torch.linspace(0, len(codes) - 1, min(self.most, len(codes))).round().long()
+        kept = codes[chosen.to(codes.device)].flatten(1, 2).permute(1, 2, 0)
+        self.bank.zero_()
+        self.squares.fill_(FAR)
+        self.bank[..., : len(chosen)] = kept
+        self.squares[..., : len(chosen)] = kept.square().sum(1, keepdim=True)
 
     def distance(self, codes: Tensor) -> Tensor:
         """[B, g, g, d] -> [B, g, g]."""
-        held = max(1, int(self.held.item()))
-        return nearest(codes, self.bank[:held], self.reach)
+        count, grid, _, length = codes.shape
+        span = 2 * self.reach + 1
+        # For each place of the bank the codes of all cells within reach, so that the bank is read once, as it lies.
+        framed = pad(codes, (0, 0, self.reach, self.reach, self.reach, self.reach))
+        around = framed.unfold(1, span, 1).unfold(2, span, 1)  # [B, g, g, d, span, span]
+        asked = around.permute(1, 2, 4, 5, 0, 3).reshape(grid * grid, span * span * count, length)
+        gaps = torch.baddbmm(self.squares, asked, self.bank, alpha=-2).amin(-1)
+        gaps = gaps.reshape(grid, grid, span, span, count)
+        best = codes.new_full((grid, grid, count), float("inf"))
+        for down in range(span):
+            for right in range(span):
+                there, here = _overlap(grid, down - self.reach, right - self.reach)
+                best[here] = torch.minimum(best[here], gaps[:, :, down, right][there])
+        return (best.permute(2, 0, 1) + codes.square().sum(-1)).clamp_min(0).sqrt()
 
 
-def nearest(codes: Tensor, bank: Tensor, reach: int) -> Tensor:
-    """codes [B, g, g, d], bank [M, g, g, d] -> [B, g, g]: the distance to the nearest code of the bank at most `reach`
-    cells away. Squares are expanded, which is fast and exact to about a thousandth of a code's length."""
-    grid = codes.shape[1]
-    best = codes.new_full(codes.shape[:3], float("inf"))
-    lengths = bank.square().sum(-1)  # [M, g, g]
-    own = codes.square().sum(-1)
-    for down in range(-reach, reach + 1):
-        for right in range(-reach, reach + 1):
-            here = _overlap(grid, down, right)
-            there = _overlap(grid, -down, -right)
-            query = codes[:, *here].permute(1, 2, 0, 3)  # [h, w, B, d]
-            stored = bank[:, *there].permute(1, 2, 3, 0)  # [h, w, d, M]
-            gap = own[:, *here].permute(1, 2, 0)[..., None] - 2 * query @ stored
-            gap = (gap + lengths[:, *there].permute(1, 2, 0)[:, :, None]).amin(-1).permute(2, 0, 1)
-            best[:, *here] = torch.minimum(best[:, *here], gap)
-    return best.clamp_min(0).sqrt()
-
-
-def _overlap(grid: int, down: int, right: int) -> tuple[slice, slice]:
-    return slice(max(0, -down), grid - max(0, down)), slice(max(0, -right), grid - max(0, right))
+def _overlap(grid: int, down: int, right: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """The places of the bank whose neighbour so far down and right is on the grid, and those neighbours."""
+    there = (slice(max(0, -down), grid - max(0, down)), slice(max(0, -right), grid - max(0, right)))
+    here = (slice(max(0, down), grid - max(0, -down)), slice(max(0, right), grid - max(0, -right)))
+    return there, here

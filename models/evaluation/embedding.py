@@ -23,35 +23,31 @@ COMPONENTS = 50
 """Principal components that t-SNE measures distances in, as its authors advise."""
 
 
-def embed(
-    features: npt.NDArray[np.float32], anomalous: npt.NDArray[np.bool_], *, points: int = POINTS, seed: int = 0
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]] | None:
-    """features [N, F] -> places [n, 3], and which of the pictures they are [n], rising; n is `points` at most, drawn
-    by chance. None where there are too few pictures, or they all look the same to the model.
-    t-SNE keeps neighbours, not distances: how far apart two clouds lie means nothing.
-    ValueError where features is no [N, F] of numbers."""
-    if features.ndim != 2 or len(features) != len(anomalous):
-        raise ValueError(f"features are {list(features.shape)} for {len(anomalous)} pictures: expected [N, F]")
-    chosen = _some(anomalous, points, seed)
-    taken = features[chosen].astype(np.float64)
+def embed(features: npt.NDArray[np.float32], *, seed: int = 0) -> npt.NDArray[np.float64] | None:
+    """features [n, F] -> places [n, 3]. None where there are too few pictures, or they all look the same to the model.
+    t-SNE keeps neighbours, not distances: how far apart two clouds lie means nothing. Its time grows faster than n:
+    see `some`. ValueError where features is no [n, F] of numbers."""
+    if features.ndim != 2:
+        raise ValueError(f"features are {list(features.shape)}: expected [n, F]")
+    taken = features.astype(np.float64)
     if not np.isfinite(taken).all():
         raise ValueError("some features are no numbers: the model is broken")
     taken -= taken.mean(axis=0)
     spread = np.abs(taken).max(initial=0.0)
-    if len(chosen) < FEWEST or np.unique(taken, axis=0).shape[0] < FEWEST or spread == 0:
+    if len(taken) < FEWEST or np.unique(taken, axis=0).shape[0] < FEWEST or spread == 0:
         return None
     taken /= spread  # squares of any scale stay numbers
     components = min(COMPONENTS, *taken.shape)
     placed = PCA(components, random_state=seed).fit_transform(taken)
     tsne = TSNE(
         3,
-        perplexity=min(PERPLEXITY, len(chosen) ** 0.5),
-        learning_rate=max(len(chosen) / POINTS_PER_RATE, 2.0),
+        perplexity=min(PERPLEXITY, len(taken) ** 0.5),
+        learning_rate=max(len(taken) / POINTS_PER_RATE, 2.0),
         init=_start(placed),
-        max_iter=1000 if len(chosen) <= SETTLED else 500,
+        max_iter=1000 if len(taken) <= SETTLED else 500,
         random_state=seed,
     )
-    return np.asarray(tsne.fit_transform(placed), np.float64), chosen
+    return np.asarray(tsne.fit_transform(placed), np.float64)
 
 
 def _start(placed: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
@@ -62,8 +58,9 @@ def _start(placed: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     return start
 
 
-def _some(anomalous: npt.NDArray[np.bool_], points: int, seed: int) -> npt.NDArray[np.intp]:
-    """Of each kind its share of the points, and of the rarer kind enough to be seen."""
+def some(anomalous: npt.NDArray[np.bool_], *, points: int = POINTS, seed: int = 0) -> npt.NDArray[np.intp]:
+    """Which pictures to lay out, rising: `points` at most, drawn by chance; of each kind its share, and of the rarer
+    kind enough to be seen."""
     if len(anomalous) <= points:
         return np.arange(len(anomalous))
     rng = np.random.default_rng(seed)

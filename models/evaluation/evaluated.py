@@ -16,13 +16,16 @@ Floats = npt.NDArray[np.float32]
 Look = Callable[[npt.NDArray[np.intp]], tuple[Picture, Floats, Floats]]
 """Which pictures [n] -> the pictures uint8 [n, S, S, C], rebuilt [n, S, S, C] in [-1, 1], heat [n, S, S], >= 0."""
 
+See = Callable[[npt.NDArray[np.intp]], Floats]
+"""Which pictures [n] -> their features [n, F]."""
+
 
 @dataclass(frozen=True)
 class Evaluated:
     """title: of the page. scorer: its name for people ("GANomaly"). dataset: its name. summary: what else to say of how
     this came about, by label ("training time": "4 min 12 s"). scores [N] raw, anomalous [N], kinds and names
     (of files) N of each. measures: of these scores. pixels: None without masks. masks: bool [N, S, S] or None.
-    features: [N, F] to be laid out, or None. look: shows pictures; None leaves the cases out of the page.
+    see: gives features to be laid out, look: shows pictures; None leaves either out of the page.
     ValueError where the lengths differ."""
 
     title: str
@@ -37,12 +40,12 @@ class Evaluated:
     measures: Measures
     pixels: PixelMeasures | None = None
     masks: npt.NDArray[np.bool_] | None = None
-    features: Floats | None = None
+    see: See | None = None
     look: Look | None = None
 
     def __post_init__(self) -> None:
         count = len(self.scores)
-        for name in ("anomalous", "kinds", "names", "masks", "features"):
+        for name in ("anomalous", "kinds", "names", "masks"):
             held = getattr(self, name)
             if held is not None and len(held) != count:
                 raise ValueError(f"{len(held)} {name} for {count} scores")

@@ -18,7 +18,6 @@ from models.preprocess import Picture
 from models.scorer import Scorer
 
 AT_ONCE = 64
-MOST_FEATURES = 1000  # pictures whose features are kept, to be drawn
 
 Counted = Callable[[int, int], None]
 """Told how many pictures have been looked at, and how many looks there will be: one at each for its score, and one more
@@ -72,7 +71,7 @@ def judge(
         measures=measures,
         pixels=pixels,
         masks=masks,
-        features=scorer.features(pictures) if len(pictures) <= MOST_FEATURES else None,
+        see=lambda chosen: scorer.features(pictures[chosen]),
         look=_look(scorer, pictures),
     )
 

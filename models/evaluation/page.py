@@ -17,7 +17,7 @@ from models.evaluation import figures
 from models.evaluation.bootstrap import Estimate, Ranking
 from models.evaluation.cases import Group, find_cases
 from models.evaluation.curves import curves
-from models.evaluation.embedding import embed
+from models.evaluation.embedding import embed, some
 from models.evaluation.evaluated import Evaluated
 from models.evaluation.figures import DARK, LIGHT, Theme
 from models.evaluation.measures import KindMeasures, Measures, measure_kinds
@@ -169,9 +169,9 @@ def _charts(case: Evaluated) -> list[Chart]:
             lambda theme: figures.precision_recall(drawn, found.average_precision.value, on_pr, theme),
         ),
     ]
-    placed = None if case.features is None else embed(case.features, labels)
-    if placed is not None:
-        places, shown = placed
+    shown = some(labels)
+    places = None if case.see is None else embed(case.see(shown))
+    if places is not None:
         cloud = partial(figures.cloud, places, labels[shown])
         made += [
             _chart(

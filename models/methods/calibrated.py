@@ -41,6 +41,7 @@ FOLDS = 4  # of the training pictures; the held-out ones are the fifth
 MOST_NORMAL, MOST_HELD_OUT = 240, 80  # pictures that are looked at to calibrate
 LEAST_FAULTY = 96
 PRIOR = 20.0  # how much more the cues learned in closed form count than the others, before faults are painted
+GRID = 2 * TILES_A_SIDE - 1
 TILES_A_STEP = 4  # from each picture of a batch
 FAULT_SEED = 1
 """Faults are painted alike in every training, so that two of them can be compared."""
@@ -64,7 +65,6 @@ class Calibrated(Method):
         super().__init__(arch, norm)
         tile_px = arch.size // TILES_A_SIDE
         self.tile_px, self.stride = tile_px, tile_px // 2
-        grid = 2 * TILES_A_SIDE - 1
         self.whole = Ganomaly(_resized(arch, min(64, arch.size)), norm)
         self.tile = Ganomaly(_resized(arch, max(32, tile_px)), norm)
         linear_grid = (LINEAR_SIDE - LINEAR_TILE) // LINEAR_STRIDE + 1
@@ -77,23 +77,22 @@ class Calibrated(Method):
                     32,
                     pixels(LINEAR_SIDE, LINEAR_TILE, LINEAR_STRIDE),
                 ),
-                "tile_codes": TileMemory(grid, arch.nz, 32, self._tile_codes),
-                "tile_textures": TileMemory(grid, 2 * arch.ngf * TEXTURE**2, 64, self._tile_textures),
+                "tile_codes": TileMemory(GRID, arch.nz, 32, self._tile_codes),
+                "tile_textures": TileMemory(GRID, 2 * arch.ngf * TEXTURE**2, 64, self._tile_textures),
             }
         )
         inner, laid = self.whole.arch.size, self.tile.arch.size * TILES_A_SIDE
         places = {
             "linear": LINEAR_SIDE,
             "linear_tiles": linear_grid,
-            "tile_codes": grid,
-            "tile_textures": grid,
+            "tile_codes": GRID,
+            "tile_textures": GRID,
             "residual": inner,
             "residual_wide": inner,
             "code": 1,
             "features": 4,
-            "tile_code": grid,
+            "tile_code": GRID,
             "tile_residual": laid,
-            "tile_features": grid,
         }
         self.standards = nn.ModuleDict({cue: Standard(side, side) for cue, side in places.items()})
         self.register_buffer("weights", torch.ones(len(places)))
@@ -192,49 +191,58 @@ class Calibrated(Method):
         return [(name, standard) for name, standard in self.standards.items() if isinstance(standard, Standard)]
 
     def _maps(self, x: Tensor) -> dict[str, Tensor]:
-        closed = {name: cue.map(cue.prepare(x)) for name, cue in self.closed.items() if isinstance(cue, Closed)}
-        return closed | self._learned_maps(x)
+        """[B, h, w] of every cue; each network looks once."""
+        rows, learned = self._look(x)
+        closed = {
+            name: cue.map(cue.prepare(rows[name] if name in rows else cue.look(x)))
+            for name, cue in self.closed.items()
+            if isinstance(cue, Closed)
+        }
+        return closed | learned
 
     def _learned_maps(self, x: Tensor) -> dict[str, Tensor]:
-        """What the two GANomalies give: [B, h, w] each."""
+        return self._look(x)[1]
+
+    def _look(self, x: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Everything that the two GANomalies give: rows for the closed cues, and maps of the learned ones."""
         small = shrink(x, self.whole.arch.size)
         made = self.whole.generator(small)
         gap = (small - made.rebuilt).abs().mean(1)
         features = self.whole.discriminator(small).features - self.whole.discriminator(made.rebuilt).features
 
-        tiles = shrink(cut(x, self.tile_px, self.stride).flatten(0, 2), self.tile.arch.size)
-        on_grid = (len(x), 2 * TILES_A_SIDE - 1, 2 * TILES_A_SIDE - 1)
-        again = self.tile.generator(tiles)
-        tile_gap = (tiles - again.rebuilt).abs().mean(1)
-        apart = self.tile.discriminator(tiles).features - self.tile.discriminator(again.rebuilt).features
+        tiles = self._tiles(x)
+        early, code = self._encoded(tiles)
+        rebuilt = self.tile.generator.decoder(code)
+        again = self.tile.generator.encoder2(rebuilt)
+        tile_gap = (tiles - rebuilt).abs().mean(1)
+        on_grid = (len(x), GRID, GRID)
         laid = lay(tile_gap.reshape(*on_grid, *tile_gap.shape[1:]), self.tile.arch.size // 2)
-        return {
+        rows = {"tile_codes": code.reshape(*on_grid, -1), "tile_textures": early.reshape(*on_grid, -1)}
+        return rows, {
             "residual": smooth(gap, 1.0),
             "residual_wide": smooth(gap, 2.5),
             "code": code_distance(made.code, made.code_again, self.norm).sqrt()[:, None, None],
             "features": features.square().mean(1).sqrt(),
-            "tile_code": code_distance(again.code, again.code_again, self.norm).sqrt().reshape(on_grid),
+            "tile_code": code_distance(code, again, self.norm).sqrt().reshape(on_grid),
             "tile_residual": smooth(laid, 2.0),
-            "tile_features": apart.square().mean((1, 2, 3)).sqrt().reshape(on_grid),
         }
 
-    def _tile_codes(self, x: Tensor) -> Tensor:
-        """Encode: the code that the tiles' first encoder gives each."""
-        return self._on_grid(x, self.tile.generator.encoder1)
+    def _tiles(self, x: Tensor) -> Tensor:
+        """[B, C, S, S] -> all tiles at the tile network's size, [B * GRID * GRID, C, s, s]."""
+        return shrink(cut(x, self.tile_px, self.stride).flatten(0, 2), self.tile.arch.size)
+
+    def _encoded(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        """What the tiles' first encoder sees after two convolutions, brought down to TEXTURE places a side; and its
+        code."""
+        encoder = self.tile.generator.encoder1
+        early = encoder.pyramid[0](encoder.extra(encoder.first(tiles)))
+        return adaptive_avg_pool2d(early, TEXTURE), encoder.last(encoder.pyramid[1:](early))
 
     def _tile_textures(self, x: Tensor) -> Tensor:
-        """Encode: what that encoder sees after two convolutions, brought down to TEXTURE places a side."""
-        encoder = self.tile.generator.encoder1
+        return self._encoded(self._tiles(x))[0].reshape(len(x), GRID, GRID, -1)
 
-        def seen(tiles: Tensor) -> Tensor:
-            return adaptive_avg_pool2d(encoder.pyramid[0](encoder.extra(encoder.first(tiles))), TEXTURE)
-
-        return self._on_grid(x, seen)
-
-    def _on_grid(self, x: Tensor, encode: Callable[[Tensor], Tensor]) -> Tensor:
-        grid = 2 * TILES_A_SIDE - 1
-        tiles = shrink(cut(x, self.tile_px, self.stride).flatten(0, 2), self.tile.arch.size)
-        return encode(tiles).reshape(len(x), grid, grid, -1)
+    def _tile_codes(self, x: Tensor) -> Tensor:
+        return self._encoded(self._tiles(x))[1].reshape(len(x), GRID, GRID, -1)
 
 
 def _resized(arch: Architecture, size: int) -> Architecture:

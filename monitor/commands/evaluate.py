@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from models.checkpoint import CheckpointError, load
+from models.checkpoint import CheckpointError, load_checkpoint, scorer_of
 from models.evaluation.exam import load_test, unreadable
 from models.evaluation.judge import judge
 from models.evaluation.sweep import SWEEPS
+from models.marks import known
 from models.method_scorer import MethodScorer
 from models.methods.catalogue import METHODS
 from monitor.commands.contest import Rules, contest, write_pages
@@ -110,14 +111,17 @@ def evaluate(
     if useless:
         fail(f"{', '.join(useless)}: only with --all, --scorer or --sweep: a CHECKPOINT is not trained again", USAGE)
     try:
-        loaded = load(what[0], device=device)
+        held = load_checkpoint(what[0])
+        model = scorer_of(held, device)
     except (CheckpointError, ValueError) as error:
         fail(str(error), USAGE)
-    _one(loaded, what[1], choice, report, as_json)
+    _one(model, held.training.get("seen", []), what[1], choice, report, as_json)
 
 
-def _one(scorer: MethodScorer, dataset: Path, choice: Choice, report: Path | None, as_json: bool) -> None:
-    """Measure one model."""
+def _one(
+    scorer: MethodScorer, seen: list[str], dataset: Path, choice: Choice, report: Path | None, as_json: bool
+) -> None:
+    """Measure one model. seen: the marks of the pictures that it was trained on."""
     try:
         if choice.abnormal is None and is_published(dataset):
             fail(f"{dataset}: say with --abnormal which class the checkpoint was not trained on", USAGE)
@@ -125,6 +129,13 @@ def _one(scorer: MethodScorer, dataset: Path, choice: Choice, report: Path | Non
         test = load_test(found, scorer.info.preprocess)
         for note in (*found.notes, *unreadable(test, "the test")):
             typer.echo(f"note: {note}", err=True)
+        trained_on = known(test.pictures, seen)
+        if trained_on:
+            typer.echo(
+                f"note: the model was trained on {trained_on} of these {len(test.pictures)} pictures: it looks better "
+                "than it is",
+                err=True,
+            )
         with counting("looked at") as progress:
             measured = judge(scorer, found, progress, loaded=test)
     except SourceError as error:

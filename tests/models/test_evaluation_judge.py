@@ -9,7 +9,7 @@ import pytest
 from models.calibration import Calibration
 from models.datasets import Labelled, Loaded
 from models.evaluation.exam import Exam, of_folder
-from models.evaluation.judge import AT_ONCE, MOST_FEATURES, judge
+from models.evaluation.judge import AT_ONCE, judge
 from models.machine import machine
 from models.preprocess import Picture, Preprocess
 from models.scorer import ModelInfo
@@ -65,7 +65,7 @@ def test_measures_what_the_scorer_says() -> None:
     assert scorer.batches == [AT_ONCE, AT_ONCE, 12] and told == [(64, 140), (128, 140), (140, 140)]
     assert found.summary["seed"] == 7 and found.summary["training and test"] == "by hand"
     assert float(found.summary["frames a second"] or 0) > 0 and found.summary["machine"] == machine("cpu")
-    assert found.features is not None and found.features.shape == (140, 5) and found.look is not None
+    assert found.see is not None and found.see(np.array([2, 139])).shape == (2, 5) and found.look is not None
     shown, rebuilt, heat = found.look(np.array([2, 139]))
     assert shown[1, 0, 0, 0] == 220 and np.allclose(heat[0], 2) and np.allclose(rebuilt[1], 220 / 127.5 - 1)
 
@@ -77,11 +77,6 @@ def test_pixels_are_measured_where_every_fault_has_a_mask(scene: Scene, tmp_path
     assert found.pixels is not None and found.pixels.faulty_pictures == 5 and found.pixels.auroc < 0.5
     assert found.masks is not None and told == [(11, 22), (22, 22)]
     assert found.measures.threshold is None and found.measures.recall is None
-
-
-def test_many_pictures_are_not_kept_as_features() -> None:
-    levels = np.concatenate([np.full(MOST_FEATURES, 10), [250]])
-    assert judge(Brightness(), grey(levels)).features is None
 
 
 def test_what_cannot_be_measured_is_refused() -> None:

@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Dialog, Request, sync_playwright
 
 from models.evaluation.cases import find_cases
-from models.evaluation.embedding import embed
+from models.evaluation.embedding import embed, some
 from models.evaluation.evaluated import Evaluated, Floats
 from models.evaluation.measures import measure
 from models.evaluation.page import write_page
@@ -81,7 +81,7 @@ def evaluated(scene: Scene, normal: int = 12, faulty: int = 10, channels: int = 
         measures=measure(scores, anomalous, float(np.median(scores))),
         pixels=measure_pixels(gap, masks),
         masks=masks,
-        features=pictures.reshape(len(pictures), -1).astype(np.float32),
+        see=lambda chosen: pictures[chosen].reshape(len(chosen), -1).astype(np.float32),
         look=look,
     )
 
@@ -163,7 +163,7 @@ def test_one_score_for_all_and_nothing_to_look_at(case: Evaluated, tmp_path: Pat
     for value in (0.0, 7.0):
         scores = np.full(22, value)
         bare = dataclasses.replace(
-            case, scores=scores, measures=measure(scores, case.anomalous, value), look=None, features=None
+            case, scores=scores, measures=measure(scores, case.anomalous, value), look=None, see=None
         )
         text = " ".join(Parsed(write_page(tmp_path, bare)[0].read_text("utf-8")).text)
         assert "0 of 10 anomalous pictures raise an alarm" in text and "heat maps" not in text
@@ -211,7 +211,7 @@ def test_refuses_what_does_not_fit(case: Evaluated, tmp_path: Path) -> None:
         dataclasses.replace(case, names=case.names[1:])
     with pytest.raises(ValueError, match="measures are of 22 scores, not 21"):
         dataclasses.replace(
-            case, **{k: getattr(case, k)[1:] for k in ("scores", "anomalous", "kinds", "names", "masks", "features")}
+            case, **{k: getattr(case, k)[1:] for k in ("scores", "anomalous", "kinds", "names", "masks")}
         )
     assert case.look is not None
     shown = case.look
@@ -225,36 +225,32 @@ def test_embedding_keeps_neighbours_and_repeats() -> None:
     anomalous = np.arange(60) >= 40
     features = rng.normal(0, 0.1, (60, 80)).astype(np.float32)
     features[anomalous, 0] += 8
-    made = embed(features, anomalous, seed=2)
-    assert made is not None
-    places, chosen = made
-    assert places.shape == (60, 3) and np.isfinite(places).all() and chosen.tolist() == list(range(60))
+    places = embed(features, seed=2)
+    assert places is not None and places.shape == (60, 3) and np.isfinite(places).all()
     gaps = np.linalg.norm(places[:, None] - places[None], axis=-1)
     np.fill_diagonal(gaps, np.inf)
     assert (anomalous[gaps.argmin(axis=1)] == anomalous).all()
-    again = embed(features, anomalous, seed=2)
-    assert again is not None and np.array_equal(again[0], places)
+    again = embed(features, seed=2)
+    assert again is not None and np.array_equal(again, places)
 
 
 def test_embedding_draws_enough_of_the_rarer_kind() -> None:
-    rng = np.random.default_rng(0)
     anomalous = np.zeros(300, np.bool_)
     anomalous[::15] = True  # 20
-    made = embed(rng.normal(size=(300, 2)).astype(np.float32), anomalous, points=60)
-    assert made is not None and len(made[1]) == 60
-    assert anomalous[made[1]].sum() == 15 and (np.diff(made[1]) > 0).all()
+    chosen = some(anomalous, points=60)
+    assert len(chosen) == 60 and anomalous[chosen].sum() == 15 and (np.diff(chosen) > 0).all()
+    assert some(anomalous[:40], points=60).tolist() == list(range(40))
 
 
 def test_embedding_of_next_to_nothing() -> None:
-    labels = np.arange(20) % 2 == 0
-    assert embed(np.ones((20, 5), np.float32), labels) is None
-    assert embed(np.eye(5, dtype=np.float32), labels[:5]) is None
-    one = embed(np.arange(20, dtype=np.float32)[:, None] * 1e30, labels)
-    assert one is not None and np.isfinite(one[0]).all()
+    assert embed(np.ones((20, 5), np.float32)) is None
+    assert embed(np.eye(5, dtype=np.float32)) is None
+    one = embed(np.arange(20, dtype=np.float32)[:, None] * 1e30)
+    assert one is not None and np.isfinite(one).all()
     with pytest.raises(ValueError, match="no numbers"):
-        embed(np.full((20, 2), np.nan, np.float32), labels)
+        embed(np.full((20, 2), np.nan, np.float32))
     with pytest.raises(ValueError, match=r"features are \[20\]"):
-        embed(np.ones(20, np.float32), labels)
+        embed(np.ones(20, np.float32))
 
 
 @pytest.fixture(scope="module")
