@@ -12,7 +12,7 @@ def weigh(clean: Tensor, faulty: Tensor, prior: Tensor) -> Tensor:
     weights [cues], >= 0, sum 1.
 
     A weight is the prior times the square of how far the cue holds the two apart: the difference of the means over the
-    sum of the spreads, of the numbers' asinh, which is what is joined in the end. The prior keeps a cue that is good at
+    sum of the spreads, of the numbers' asinh, so that a few cries do not decide. The prior keeps a cue that is good at
     what was painted from ruling alone: painted faults are not the line's. Where no cue notices anything, the prior
     rules."""
     clean, faulty = clean.asinh(), faulty.asinh()

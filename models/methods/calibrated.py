@@ -40,7 +40,8 @@ TILES_A_SIDE = 4  # a tile's side is a quarter of the picture's, and tiles overl
 FOLDS = 4  # of the training pictures; the held-out ones are the fifth
 MOST_NORMAL, MOST_HELD_OUT = 240, 80  # pictures that are looked at to calibrate
 LEAST_FAULTY = 96
-PRIOR = 20.0  # how much more the cues learned in closed form count than the others, before faults are painted
+PRIORS = {"linear": 60.0, "linear_tiles": 20.0, "tile_codes": 20.0, "tile_textures": 20.0}
+"""How much more a cue counts than one that is not named here, before faults are painted (DECISIONS.md, 28)."""
 GRID = 2 * TILES_A_SIDE - 1
 TILES_A_STEP = 4  # from each picture of a batch
 FAULT_SEED = 1
@@ -143,12 +144,11 @@ class Calibrated(Method):
             known, new = found[: len(seen)], found[len(seen) :]
             maps[name] = torch.cat([known * (new.mean() / known.mean().clamp_min(1e-9)), new])
         clean, seen_faults = [], []
-        for name, standard in self.standards.items():
-            assert isinstance(standard, Standard)
+        for name, standard in self._each():
             standard.fit(maps[name])
             clean.append(standard.number(maps[name]))
             seen_faults.append(standard.number(spoilt[name]))
-        prior = torch.tensor([PRIOR if name in self.closed else 1.0 for name in self.standards], device=x.device)
+        prior = torch.tensor([PRIORS.get(name, 1.0) for name in self.standards], device=x.device)
         self.weights.copy_(weigh(torch.stack(clean, 1)[len(seen) :], torch.stack(seen_faults, 1), prior))
         scores = x.new_empty(len(held_out))
         scores[chosen] = self._join(torch.stack(clean, 1)[len(seen) :])
@@ -184,8 +184,8 @@ class Calibrated(Method):
         return self.whole.features(shrink(x, self.whole.arch.size))
 
     def _join(self, numbers: Tensor) -> Tensor:
-        """[B, cues] -> [B], >= 0. asinh, so that one cue that cries does not drown what the others say."""
-        return softplus((numbers.asinh() * self.weights).sum(1))
+        """[B, cues] -> [B], >= 0: their weighted mean, bent so that it ends at 0."""
+        return softplus((numbers * self.weights).sum(1))
 
     def _each(self) -> list[tuple[str, Standard]]:
         return [(name, standard) for name, standard in self.standards.items() if isinstance(standard, Standard)]
