@@ -2,7 +2,8 @@
 
 Metadata, each value JSON: format ("linewatch"), format_version, method (its name in the catalogue),
 architecture, preprocessing, score ({"norm"}), calibration (null where there is none yet), training (a
-summary, for people; nothing reads it). The tensors are the method's state dict.
+summary, for people; only `seen`, the training pictures' marks, is read, by `linewatch evaluate`). The tensors are the
+method's state dict.
 
 Version 1 had GANomaly only: its format was "linewatch-ganomaly", without `method`. It is still read.
 """
@@ -47,15 +48,15 @@ class Checkpoint:
             known = metadata["calibration"]
             self.calibration = None if known is None else Calibration.from_dict(known)
             self.training: dict[str, Any] = dict(metadata["training"])
-        except (ValueError, TypeError) as error:
+            with torch.device("meta"):  # no memory, and no time spent on an initialisation
+                self.method = kind(arch, norm)
+        except (ValueError, TypeError, OverflowError, RuntimeError) as error:  # the last: sizes beyond all measure
             raise CheckpointError(f"{path}: its metadata cannot be used: {error}") from error
         if (arch.size, arch.channels) != (prep.size, prep.channels):
             raise CheckpointError(
                 f"{path}: preprocessing makes {prep.size} px with {prep.channels} channels, the "
                 f"networks take {arch.size} px with {arch.channels}"
             )
-        with torch.device("meta"):  # no memory, and no time spent on an initialisation
-            self.method = kind(arch, norm)
         _check_weights(path, tensors, self.method.state_dict())
         self.method.load_state_dict(tensors, assign=True)
         self.method.eval().requires_grad_(False)

@@ -118,7 +118,3 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def features(self, x: Tensor) -> Tensor:
         """[B, F]: what the method sees in a picture, to be drawn; the discriminator's features where there is one."""
-
-    def shared(self) -> list[nn.Parameter]:
-        """What several processes that train together keep equal."""
-        return list(self.parameters())

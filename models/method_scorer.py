@@ -31,8 +31,9 @@ class MethodScorer:
     same score to the last bit, alone or among others. It also means that one warm-up is enough.
 
     precision: "auto" takes bfloat16 where the device multiplies it fast, else float32. float32
-    unless asked for, so that a score is the same on every machine: on a 64 px model bfloat16 was
-    1.3 to 2 times as fast and moved scores by 0.6 % in the median and 6 % at most.
+    unless asked for, so that a score is nearly the same on every machine (a GPU may round its
+    convolutions to TF32): on a 64 px model bfloat16 was 1.3 to 2 times as fast and moved scores by
+    0.6 % in the median and 6 % at most.
     calibration: None while a training is going on, and for a model made elsewhere.
     """
 
@@ -72,7 +73,7 @@ class MethodScorer:
     def warm_up(self) -> None:
         """One forward pass, so that the first real frame does not pay for building kernels."""
         side, channels = self._preprocess.size, self._preprocess.channels
-        self._each(np.zeros((1, side, side, channels), np.uint8), self._method.rebuild)
+        self._each(np.zeros((1, side, side, channels), np.uint8), self._method.score)
 
     def score(self, pictures: Picture) -> npt.NDArray[np.float64]:
         return self._each(pictures, self._method.score).astype(np.float64).reshape(len(pictures))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,8 +55,9 @@ def resume_path(out: Path) -> Path:
 def identity(pictures: Picture, settings: dict[str, Any]) -> dict[str, Any]:
     """What must be the same for a training to go on: the pictures and what shapes the run. The
     budget is not part of it: a run may be resumed in order to train longer."""
-    digest = hashlib.sha256(repr(pictures.shape).encode() + pictures.tobytes()).hexdigest()
-    return {"pictures": digest, **settings}
+    digest = hashlib.sha256(repr(pictures.shape).encode())
+    digest.update(np.ascontiguousarray(pictures).data)  # without a copy: they may be gigabytes
+    return {"pictures": digest.hexdigest(), **settings}
 
 
 def save_state(
@@ -131,7 +133,7 @@ def load_state(
             tensors["order"].tolist(),
             metadata["history"],
         )
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+    except (LookupError, ValueError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{path}: is damaged ({error}): delete it and train anew") from error
 
 

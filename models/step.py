@@ -26,10 +26,6 @@ class StepLosses:
     discriminator: float
     d_reset: bool
 
-    @property
-    def finite(self) -> bool:
-        return bool(torch.isfinite(torch.tensor([self.generator, self.discriminator])).all())
-
 
 class Step:
     """Call it with a batch of normal pictures; it updates both networks once.

@@ -17,6 +17,7 @@ import torch
 GAIN = 1.3
 """All cores are only used where they are so much faster than one: a tie goes to one, which nothing disturbs."""
 TRIES = 4
+LONG_S = 5.0  # of tries: so slow a step is told from another by fewer
 
 
 def settle_threads(work: Callable[[], object]) -> int:
@@ -49,4 +50,6 @@ def _seconds(work: Callable[[], object], threads: int) -> float:
         began_s = time.perf_counter()
         work()
         took.append(time.perf_counter() - began_s)
+        if sum(took) > LONG_S:
+            break
     return statistics.mean(took)

@@ -8,6 +8,7 @@ Without the launcher all this does nothing.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -67,6 +68,13 @@ class Together:
         held = torch.tensor(numbers, dtype=torch.float64, device=device)
         dist.all_reduce(held, dist.ReduceOp.MAX)
         return [float(number) for number in held]
+
+    def agree(self, text: str, device: torch.device) -> bool:
+        """Whether every process has the same text."""
+        # Six bytes of a digest are a whole number that float64 holds exactly.
+        number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
+        highest, lowest = self.highest(number, -number, device=device)
+        return highest == -lowest
 
     def wait(self) -> None:
         """Until all are here."""

@@ -63,6 +63,8 @@ def train(
     Blocks until the budget is spent, the held-out loss has not been better for config.patience steps, should_stop
     says so or KeyboardInterrupt comes; all four end with a checkpoint. Both callbacks are called after each step from
     the calling thread. resume goes on from `<out>.resume`: the same pictures and settings, perhaps a larger budget.
+    Of several processes (together.py) each must be given the same pictures; KeyboardInterrupt in one of them is not
+    caught, because the others stand in the middle of a step: let should_stop say it.
 
     ValueError where pictures or device do not fit; CheckpointError where a file cannot be read
     or written; TrainingError where the losses were no numbers before any weights were kept.
@@ -74,12 +76,18 @@ def train(
             f"{len(pictures)} pictures: training needs at least {LEAST_PICTURES}, and a hundred or more to be of use"
         )
     _make_folder(out)  # now, and not after hours
+    device = pick_device(own_device(config.device))
     # The caller's random numbers are left as they were.
-    with torch.random.fork_rng(devices=[]), ExitStack() as stack:
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), ExitStack() as stack:
         torch.manual_seed(config.seed)
         stack.enter_context(keeping_threads())
-        together = stack.enter_context(joined(pick_device(own_device(config.device))))
-        run = _Run(pictures, config, preprocess, out, together)
+        together = stack.enter_context(joined(device))
+        run = _Run(pictures, config, preprocess, out, together, device)
+        if not together.agree(repr(run.same), device):
+            raise ValueError(
+                "the processes were given different pictures or settings: train from a folder or a film that each of "
+                "them can read, not from a live camera"
+            )
         if resume:
             run.at = load_state(resume_path(out), run.same, run.method, run.optimisers, run.average)
         together.equal(run.method)
@@ -90,8 +98,8 @@ def train(
 
 
 def _trial(trained: Method, batch: int) -> Callable[[], object]:
-    """About a third of a training step, on a batch without meaning. Nothing of the method changes, and no number is
-    drawn that the training would have drawn."""
+    """The held-out loss forwards and backwards, on a batch without meaning: the layers of a training step. Nothing of
+    the method changes, and no number is drawn that the training would have drawn."""
     arch = trained.arch
     x = torch.zeros(batch, arch.channels, arch.size, arch.size).contiguous(memory_format=torch.channels_last)
 
@@ -118,10 +126,16 @@ class _Run:
     """One training: what does not change, and where it stands."""
 
     def __init__(
-        self, pictures: Picture, config: TrainConfig, preprocess: Preprocess, out: Path, together: Together
+        self,
+        pictures: Picture,
+        config: TrainConfig,
+        preprocess: Preprocess,
+        out: Path,
+        together: Together,
+        device: torch.device,
     ) -> None:
         self.config, self.preprocess, self.out, self.together = config, preprocess, out, together
-        self.device = pick_device(own_device(config.device))
+        self.pictures, self.device = pictures, device
         self.mask = held_out(len(pictures), config.held_out)
         self.normal, self.unseen = pictures[~self.mask], pictures[self.mask]
         self.batch = min(config.batch, len(self.normal)) // together.size * together.size
@@ -167,12 +181,16 @@ class _Run:
                 steps, remaining_s = self._ahead(run_s / (self.at.step - steps_before))
                 elapsed_s = self.at.elapsed_s
                 on_progress(Progress(self.at.step, steps, made, self.held_out_loss, best, elapsed_s, remaining_s))
-                asked, spent = map(bool, self.together.highest(should_stop(), self._spent(), device=self.device))
+                # No process may leave the loop alone: held-out losses are rounded differently on different machines.
+                ends = self.together.highest(should_stop(), self._spent(), self._no_better(), device=self.device)
+                asked, spent, no_better = map(bool, ends)
                 if asked:
                     return "asked"
-                if self._no_better():
+                if no_better:
                     return "no better"
         except KeyboardInterrupt:
+            if self.together.size > 1:
+                raise
             return "asked"
         return "budget"
 
@@ -217,7 +235,7 @@ class _Run:
             "elapsed_s": round(self.at.elapsed_s, 1),
             "discriminator_resets": self.method.resets,
             "torch": torch.__version__,
-            "seen": marks(np.concatenate([self.normal, self.unseen])),
+            "seen": marks(self.pictures),
         }
         if self.together.first:
             save(self.out, self.method, self.preprocess, calibration=calibration, training=summary)

@@ -124,13 +124,13 @@ def for_line(
 
 
 def for_paper(
-    method: str = "ganomaly", size: int = 64, channels: int = 3, minutes: float | None = 2.0, seed: int = 0
+    method: str = "ganomaly", size: int | None = None, channels: int = 3, minutes: float | None = 2.0, seed: int = 0
 ) -> TrainConfig:
     """The settings of the method's own paper; for comparisons."""
     kind = method_named(method)
     return TrainConfig(
         method=method,
-        architecture=Architecture(size=size, channels=channels, nz=kind.nz, ngf=kind.ngf),
+        architecture=Architecture(size=size or kind.size, channels=channels, nz=kind.nz, ngf=kind.ngf),
         average=kind.average,
         minutes=minutes,
         seed=seed,

@@ -44,6 +44,8 @@ class Linear(nn.Module):
         variance = variance.flip(0)[:most] / len(rows)
         # Beyond the rank of the rows there is only rounding, which is no direction.
         most = int((variance > RANK * variance[0]).sum())
+        if most < 1:
+            return self
         self.components[:most], variance = components[:most], variance[:most]
         variance = variance.clamp_min(float(variance[0]) * SPREAD_FLOOR).clamp_min(1e-12)
         self.scale[:most] = variance.sqrt() ** -EVEN

@@ -52,7 +52,8 @@ class Aae(Method):
 
     def step(self, x: Tensor) -> dict[str, float]:
         self.train()
-        prior = torch.randn(len(x), self.arch.nz, device=x.device)
+        # Drawn on the CPU, whose random state a resumed training takes up again.
+        prior = torch.randn(len(x), self.arch.nz).to(x.device)
         with autocast(x.device, self.learning.bf16):
             code = self.encoder(x)
             rebuilt = self.decoder(code)

@@ -52,7 +52,7 @@ class Calibrated(Method):
     """arch.size is of the picture; the networks see the whole of it at 64 pixels at most, and its tiles at 32 at least.
 
     closed: the cues that `settle` learns in closed form. standards: one for each cue, closed or not. weights: how much
-    each counts, in the order of the standards, their sum 1.
+    each counts, in the order of the standards; after `settle` their sum is 1.
     """
 
     name: ClassVar[str] = "calibrated"
@@ -152,8 +152,10 @@ class Calibrated(Method):
         self.weights.copy_(weigh(torch.stack(clean, 1)[len(seen) :], torch.stack(seen_faults, 1), prior))
         scores = x.new_empty(len(held_out))
         scores[chosen] = self._join(torch.stack(clean, 1)[len(seen) :])
-        for other in sorted(set(range(len(held_out))) - set(chosen)):  # not learned from: scored as they are
-            scores[other] = self.score(held_out[[other]])[0]
+        others = sorted(set(range(len(held_out))) - set(chosen))  # not learned from: scored as they are
+        for start in range(0, len(others), AT_ONCE):
+            part = others[start : start + AT_ONCE]
+            scores[part] = self.score(held_out[part])
         return scores
 
     def score(self, x: Tensor) -> Tensor:

@@ -54,9 +54,11 @@ class Vae(Method):
 
     def step(self, x: Tensor) -> dict[str, float]:
         self.train()
+        # Drawn on the CPU, whose random state a resumed training takes up again.
+        noise = torch.randn(len(x), self.arch.nz, 1, 1).to(x.device)
         with autocast(x.device, self.learning.bf16):
             mean, log_variance = self._encode(x)
-            z = mean + torch.randn_like(mean) * (log_variance / 2).exp()
+            z = mean + noise * (log_variance / 2).exp()
             rebuilt = self.decoder(z)
         terms = _terms(x, rebuilt.float(), mean, log_variance)
         recon, kl = (term.mean() / x[0].numel() for term in terms)

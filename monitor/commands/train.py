@@ -84,6 +84,9 @@ def train(
             "--augment/--no-augment", help="Small changes of light and noise while training.  [default: augment]"
         ),
     ] = None,
+    augment_shift: Annotated[
+        float, typer.Option(min=0, help="Move frames by up to so many pixels of the network's picture while training.")
+    ] = 0.0,
     tolerate_shift: Annotated[
         int,
         typer.Option(min=0, help="A part displaced by so many pixels of the network's picture still counts as normal."),
@@ -94,7 +97,7 @@ def train(
 ) -> None:
     """Train on normal frames, by default the paper's GANomaly. Ctrl-C keeps the best so far."""
     try:
-        base = for_paper(scorer, seed) if paper else for_line(scorer, seed=seed)
+        base = for_paper(scorer, seed=seed) if paper else for_line(scorer, seed=seed)
         shape = base.architecture
         architecture = Architecture(
             size=size or shape.size,
@@ -103,6 +106,7 @@ def train(
             ngf=ngf or shape.ngf,
             extra_layers=extra_layers,
         )
+        varied = base.augment if augment is None else FIXED_CAMERA if augment else Augment()
         config = replace(
             base,
             architecture=architecture,
@@ -111,7 +115,7 @@ def train(
             norm=norm,  # type: ignore[arg-type] # checked there
             precision=precision,  # type: ignore[arg-type]
             held_out=held_out,
-            augment=base.augment if augment is None else FIXED_CAMERA if augment else Augment(),
+            augment=replace(varied, shift_px=augment_shift or varied.shift_px),
             tolerate_shift_px=tolerate_shift,
             minutes=minutes,
             max_steps=steps,

@@ -176,6 +176,16 @@ def test_metadata_lacks_a_part(path: Path, key: str) -> None:
             {"count": 1, "low": 1, "high": 2, "quantiles": 3, "threshold": 4},
             "no number",
         ),
+        (
+            "calibration",
+            '{"count": Infinity, "low": 1, "high": 2, "quantiles": [], "threshold": 4}',
+            "cannot be used",
+        ),
+        (
+            "architecture",
+            {"size": 32, "channels": 3, "nz": 10**20, "ngf": 8, "extra_layers": 0, "first_padding": 1},
+            "cannot be used",
+        ),
     ],
 )
 def test_metadata_that_makes_no_sense(path: Path, key: str, value: Any, told: str) -> None:

@@ -139,6 +139,20 @@ def test_features_and_reconstructions_are_in_the_order_of_the_pictures(
     np.testing.assert_array_equal(scorer.features(POOL[11:12])[0], features[11])
 
 
+def test_the_warm_up_is_of_what_a_frame_needs(ganomaly: Ganomaly, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored: list[int] = []
+    real = Ganomaly.score
+
+    def spy(method: Ganomaly, x: torch.Tensor) -> torch.Tensor:
+        scored.append(len(x))
+        return real(method, x)
+
+    monkeypatch.setattr(Ganomaly, "score", spy)
+    scorer = MethodScorer(ganomaly, None, device="cpu")
+    scorer.score(POOL[:1])
+    assert scored == [Ganomaly.chunk] * 2
+
+
 def test_devices() -> None:
     assert pick_device("cpu") == torch.device("cpu")
     assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")

@@ -7,6 +7,7 @@ import time
 import pytest
 import torch
 
+import models.threads
 from models.threads import settle_threads
 
 
@@ -25,6 +26,18 @@ def test_what_is_clearly_faster_is_kept(
     counts = use(monkeypatch, 4)
     assert settle_threads(lambda: time.sleep(alone_s if counts[-1] == 1 else together_s)) == chosen
     assert counts[-1] == chosen
+
+
+def test_slow_work_is_tried_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts, done = use(monkeypatch, 4), []
+    monkeypatch.setattr(models.threads, "LONG_S", 0.001)
+
+    def work() -> None:
+        done.append(counts[-1])
+        time.sleep(0.002)
+
+    settle_threads(work)
+    assert done == [1, 1, 4, 4]  # once to warm up, once for the measurement
 
 
 def test_one_thread_needs_no_measurement(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 import models
 
 PROGRAM = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 import numpy as np
 import torch
@@ -23,9 +23,15 @@ from models.training_config import TrainConfig
 
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
-pictures = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
+rank, how = os.environ["RANK"], sys.argv[3]
+seed = int(rank) if how == "own pictures" else 0
+pictures = np.random.default_rng(seed).integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
 config = TrainConfig(architecture=Architecture(size=32, nz=8, ngf=4), batch=8, max_steps=6, minutes=None,
-                     evaluate_every=3, average=0.5, device="cpu", precision="fp32")
+                     evaluate_every=3, average=0.5, device="cpu", precision="fp32",
+                     patience=3 if how == "own losses" else None)
+if how == "own losses":  # the second process finds each look better than the one before, the first does not
+    looks = iter(range(9))
+    _Run._loss = lambda *_: 9.0 - next(looks) if rank == "1" else 9.0
 seen = []
 kept = {}
 loop = _Run.loop
@@ -45,27 +51,33 @@ _Run.loop = watched
 stop = int(sys.argv[2])
 def asked():
     return kept.get("asks", 0) and len(seen) >= stop
-import os
-kept["asks"] = os.environ["RANK"] == "1" and stop
-result = train(pictures, config, folder / "model.safetensors", should_stop=lambda: bool(asked()))
+kept["asks"] = rank == "1" and stop
+def interrupted(progress):
+    if how == "interrupt" and rank == "1" and progress.step == 2:
+        raise KeyboardInterrupt
+result = train(pictures, config, folder / "model.safetensors", interrupted, should_stop=lambda: bool(asked()))
 (folder / f"rank{kept['rank']}.json").write_text(json.dumps({
     "trained": kept["trained"], "shares": seen, "steps": result.steps, "stopped": result.stopped,
     "scores": result.scores.tolist()}))
 """
 
 
-def together(folder: Path, stop: int = 0) -> list[dict[str, object]]:
+def launched(folder: Path, stop: int = 0, how: str = "") -> subprocess.CompletedProcess[str]:
     program = folder / "program.py"
     program.write_text(PROGRAM)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [*launcher, str(program), str(folder), str(stop)],
+    return subprocess.run(
+        [*launcher, str(program), str(folder), str(stop), how],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(models.__file__).parents[1])},
         check=False,
         capture_output=True,
         text=True,
         timeout=120,
     )
+
+
+def together(folder: Path, stop: int = 0, how: str = "") -> list[dict[str, object]]:
+    done = launched(folder, stop, how)
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in (0, 1)]
 
@@ -90,3 +102,17 @@ def test_what_one_is_asked_all_do(tmp_path: Path) -> None:
     assert (one["stopped"], other["stopped"]) == ("asked", "asked")
     assert one["steps"] == other["steps"] == 2
     assert one["trained"] == other["trained"]
+
+
+@pytest.mark.slow
+def test_one_that_waits_for_nothing_better_ends_all(tmp_path: Path) -> None:
+    one, other = together(tmp_path, how="own losses")
+    assert (one["stopped"], other["stopped"]) == ("no better", "no better")
+    assert one["steps"] == other["steps"] == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "told"), [("own pictures", "given different pictures"), ("interrupt", "")])
+def test_what_cannot_be_agreed_ends_with_an_error(tmp_path: Path, how: str, told: str) -> None:
+    done = launched(tmp_path, how=how)
+    assert done.returncode != 0 and told in done.stderr

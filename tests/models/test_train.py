@@ -21,7 +21,7 @@ from models.preprocess import Picture
 from models.resume import resume_path
 from models.step import Step, StepLosses
 from models.train import TrainingError, train
-from models.training_config import Progress, TrainConfig, for_line
+from models.training_config import Progress, TrainConfig, for_line, for_paper
 
 Scene = Callable[..., Picture]
 CONFIG = TrainConfig(
@@ -261,6 +261,11 @@ def test_defaults_are_the_papers() -> None:
     assert (paper.architecture.nz, paper.architecture.ngf) == (100, 64)
     assert paper.augment.off and paper.average == 0
     assert for_line().weights == paper.weights and for_line().lr == paper.lr
+
+
+def test_the_papers_settings_take_the_methods_size() -> None:
+    assert (for_paper().architecture.size, for_paper("calibrated").architecture.size) == (64, 128)
+    assert for_paper("egbad", 32, seed=3).architecture == Architecture(size=32, nz=200, ngf=64)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from models.training_config import TrainConfig
 from monitor.cli import app
+from monitor.commands import train
 from monitor.embedded import EmbeddedValkey
 from streams.codec import encode_jpeg
 from tests.dashboards.stub_grafana import TOKEN, serve
@@ -180,6 +182,24 @@ def test_a_demo_without_the_extra_says_what_to_install(tmp_path: Path, monkeypat
     monkeypatch.setitem(sys.modules, "av", None)
     done = CliRunner().invoke(app, ["demo", "--folder", str(tmp_path)])
     assert done.exit_code == 1 and "pip install 'linewatch[embedded]'" in done.stderr
+
+
+@pytest.mark.parametrize("paper", [False, True])
+def test_a_training_is_told_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paper: bool) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.jpg").write_bytes(encode_jpeg(np.zeros((32, 32, 3), np.uint8)))
+    told: list[TrainConfig] = []
+
+    def asked(_: object, config: TrainConfig, *__: object) -> None:
+        told.append(config)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(train, "train_model", asked)
+    done = CliRunner().invoke(app, ["train", ".", "--seed", "7", *(["--paper"] if paper else [])])
+    assert done.exit_code == 1 and "enough" in done.stderr, done.output
+    (config,) = told
+    assert (config.seed, config.architecture.size) == (7, 64)
+    assert (config.batch, config.architecture.ngf) == ((64, 64) if paper else (16, 32))
 
 
 @pytest.mark.slow
