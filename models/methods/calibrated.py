@@ -40,7 +40,7 @@ TILES_A_SIDE = 4  # a tile's side is a quarter of the picture's, and tiles overl
 FOLDS = 4  # of the training pictures; the held-out ones are the fifth
 MOST_NORMAL, MOST_HELD_OUT = 240, 80  # pictures that are looked at to calibrate
 LEAST_FAULTY = 96
-PRIORS = {"linear": 60.0, "linear_tiles": 20.0, "tile_codes": 20.0, "tile_textures": 20.0}
+PRIORS = {"linear": 100.0, "linear_tiles": 20.0, "tile_codes": 20.0, "tile_textures": 20.0}
 """How much more a cue counts than one that is not named here, before faults are painted (DECISIONS.md, 28)."""
 GRID = 2 * TILES_A_SIDE - 1
 TILES_A_STEP = 4  # from each picture of a batch
