@@ -29,7 +29,8 @@ This page is made by `python scripts/results_page.py` from the runs stored in `d
 with their intervals, the times and the machine. AUROC is of whole pictures. The interval in brackets is a bootstrap
 of the test pictures (95 %, 1000 resamples); where there are several seeds the mean is given, and the interval is
 the mean of theirs. Training is the time of the steps and of what is measured after them. Frames a second are of
-scoring alone, pictures decoded, with the default threads. [evaluating.md](evaluating.md) tells what each measure means.
+scoring alone, pictures decoded. The runs stored now ran two at a time on two cores, each with one thread and partly
+beside other work: times are those of a busy machine, and steps fewer than a quiet one would make. [evaluating.md](evaluating.md) tells what each measure means.
 
 All networks of the paper's story ran with linewatch's settings for a line (half the paper's width, small batches,
 small changes of light, averaged weights), not with the papers' own training lengths; rows marked `paper` ran with the
