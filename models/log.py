@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from models.writing import replacing
 
 
 def log_path(out: Path) -> Path:
@@ -19,13 +20,7 @@ def write_log(path: Path, history: Sequence[Mapping[str, float]]) -> None:
 
     The table is an aid: where it cannot be written (a full disk) the training goes on."""
     columns = dict.fromkeys(name for row in history for name in row)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, list(columns))
-            table.writeheader()
-            table.writerows(history)
-        temporary.replace(path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with suppress(OSError), replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(columns))
+        table.writeheader()
+        table.writerows(history)

@@ -8,11 +8,12 @@ commands know methods only through this class.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
 
 from models.ganomaly import Architecture
 from models.losses import NORMS, Norm, Weights
@@ -83,6 +84,14 @@ class Method(nn.Module, ABC):
         self.learning = learning
         return {}
 
+    def adam(self, parameters: Iterable[nn.Parameter]) -> Adam:
+        """The optimiser that `begin` was told of, over these."""
+        return Adam(parameters, self._lr, self.learning.betas, fused=True)
+
+    @property
+    def _lr(self) -> float:
+        return self.lr if self.learning.lr is None else self.learning.lr
+
     def step(self, x: Tensor) -> dict[str, float]:
         """One update of everything from one batch; the losses by name, as they were before it.
         The first of them is the one a person watches. Sets the modes it needs (train)."""
@@ -106,6 +115,10 @@ class Method(nn.Module, ABC):
     def score(self, x: Tensor) -> Tensor:
         """[B], float32, >= 0: the higher, the less normal. Eval mode, no gradients (a method that needs
         them turns them on itself). A picture's score must not depend on the others."""
+
+    def warm_up(self, x: Tensor) -> None:
+        """Run once all that a score runs, so that the first real picture does not pay for building kernels."""
+        self.score(x)
 
     @abstractmethod
     def rebuild(self, x: Tensor) -> Tensor:

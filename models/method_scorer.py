@@ -73,7 +73,10 @@ class MethodScorer:
     def warm_up(self) -> None:
         """One forward pass, so that the first real frame does not pay for building kernels."""
         side, channels = self._preprocess.size, self._preprocess.channels
-        self._each(np.zeros((1, side, side, channels), np.uint8), self._method.score)
+        self._method.eval()
+        with torch.no_grad(), autocast(self._device, self._bf16):
+            blank = np.zeros((self._chunk, side, side, channels), np.uint8)
+            self._method.warm_up(self._preprocess.to_tensor(blank, self._device))
 
     def score(self, pictures: Picture) -> npt.NDArray[np.float64]:
         return self._each(pictures, self._method.score).astype(np.float64).reshape(len(pictures))

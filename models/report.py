@@ -11,10 +11,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from models.figures import BLUE, RED, png, replace_file
+from models.figures import BLUE, RED, png
 from models.preprocess import Picture
 from models.scorer import Scorer
 from models.training_config import TrainResult
+from models.writing import replace_file
 
 COLUMNS = 8  # held-out pictures shown
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models import losses
 from models.ganomaly import Discriminator, Generator, initialise
@@ -77,8 +78,14 @@ class Step:
         torch.autograd.backward(loss_d, inputs=list(self.discriminator.parameters()))
         self.optimiser_d.step()
 
-        d_reset = loss_d.item() < COLLAPSED
-        if d_reset:
-            self.discriminator.apply(initialise)
-            self.resets += 1
+        d_reset = begun_anew(self.discriminator, loss_d, initialise)
+        self.resets += d_reset
         return StepLosses(adv.item(), con.item(), enc.item(), loss_g.item(), loss_d.item(), d_reset)
+
+
+def begun_anew(discriminator: nn.Module, loss: Tensor, how: Callable[[nn.Module], None]) -> bool:
+    """Whether the discriminator had won outright, by its loss: then its weights are drawn anew by `how`."""
+    collapsed = loss.item() < COLLAPSED
+    if collapsed:
+        discriminator.apply(how)
+    return collapsed

@@ -12,6 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from models.writing import replacing
+
 
 class CheckpointError(Exception):
     """A file cannot be read or written as a checkpoint. The message names the file, what was
@@ -21,22 +23,19 @@ class CheckpointError(Exception):
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     """Tensors with metadata, each value as JSON. Written beside the target and renamed, so that
     a reader sees the old file or the new one. CheckpointError where that is not possible."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-            temporary,
-            {key: json.dumps(value) for key, value in metadata.items()},
-        )
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            save_file(
+                {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+                temporary,
+                {key: json.dumps(value) for key, value in metadata.items()},
+            )
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{path}: cannot be written ({error}): check that the folder exists, is writable and has room"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -170,3 +170,14 @@ class TrainResult:
     calibration: Calibration
     held_out: npt.NDArray[np.bool_]
     scores: npt.NDArray[np.float64]
+
+
+SOUND = ("budget", "asked", "no better")
+"""Of TrainResult.stopped: the ways to end that nothing is wrong with."""
+
+OnProgress = Callable[[Progress], None]
+ShouldStop = Callable[[], bool]
+
+
+class TrainingError(Exception):
+    """The training went wrong before there was anything worth keeping."""

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from models.evaluation.contest import Run, load_run
 from models.methods.catalogue import METHODS, method
-from models.train import SOUND
+from models.training_config import SOUND
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS, PAGE = ROOT / "docs" / "results", ROOT / "docs" / "results.md"

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import redis
+from playwright.sync_api import Browser, sync_playwright
 
 from monitor import logs
 from monitor.embedded import EmbeddedBroker, EmbeddedValkey
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSER_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 # As in production: without this, structlog draws every traceback with all its local variables, which takes seconds.
 logs.set_up()
@@ -22,6 +36,34 @@ def valkey() -> Iterator[EmbeddedValkey]:
     """A Valkey server for the whole session; tests keep apart by their key prefix."""
     with EmbeddedValkey() as server:
         yield server
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Networks as small as those of the tests gain nothing from more, and threads that wait for each other on a busy
+    machine lose a lot."""
+    import torch  # noqa: PLC0415 - most tests do without
+
+    from models.threads import keeping_threads  # noqa: PLC0415
+
+    with keeping_threads():
+        torch.set_num_threads(1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real Chromium. Skipped where there is none, except in CI."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        message = f"no browser on the PATH: the page is tested in one of {', '.join(BROWSERS)}"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=BROWSER_FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

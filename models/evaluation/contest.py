@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -16,8 +15,9 @@ from models.evaluation.evaluated import Evaluated
 from models.evaluation.exam import Exam, load_test, unreadable
 from models.evaluation.judge import Counted, judge
 from models.preprocess import Preprocess
-from models.train import OnProgress, ShouldStop, train
-from models.training_config import TrainConfig
+from models.train import train
+from models.training_config import OnProgress, ShouldStop, TrainConfig
+from models.writing import replace_file
 
 RUN_VERSION = 1
 MEASURED = ("auroc", "average_precision", "best_f1", "fpr_at_95_recall")
@@ -71,12 +71,7 @@ class Run:
         """As JSON, whole or not at all; an earlier run of the same name is replaced. OSError where that fails."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.name}.json"
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_text(json.dumps(asdict(self), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        replace_file(path, (json.dumps(asdict(self), indent=1, allow_nan=False) + "\n").encode())
         return path
 
 

@@ -21,7 +21,7 @@ from models.evaluation.embedding import embed, some
 from models.evaluation.evaluated import Evaluated
 from models.evaluation.figures import DARK, LIGHT, Theme
 from models.evaluation.measures import KindMeasures, Measures, measure_kinds
-from models.figures import replace_file
+from models.writing import replace_file
 
 TEMPLATE = "page.html"
 VIEWS = (30.0, 120.0)  # degrees around the cloud

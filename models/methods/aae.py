@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from models import losses
 from models.ganomaly import Architecture, Decoder, Encoder, initialise
@@ -44,10 +44,9 @@ class Aae(Method):
 
     def begin(self, learning: Learning) -> dict[str, Optimizer]:
         super().begin(learning)
-        lr = self.lr if learning.lr is None else learning.lr
         self._generating = [*self.encoder.parameters(), *self.decoder.parameters()]
-        self.optimiser_g = Adam(self._generating, lr, learning.betas, fused=True)
-        self.optimiser_d = Adam(self.discriminator.parameters(), lr, learning.betas, fused=True)
+        self.optimiser_g = self.adam(self._generating)
+        self.optimiser_d = self.adam(self.discriminator.parameters())
         return {"autoencoder": self.optimiser_g, "discriminator": self.optimiser_d}
 
     def step(self, x: Tensor) -> dict[str, float]:

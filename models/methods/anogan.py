@@ -30,7 +30,7 @@ from models.ganomaly import Architecture, Decoder, Discriminator, initialise
 from models.losses import Norm
 from models.method import Learning, Method
 from models.precision import autocast
-from models.step import COLLAPSED
+from models.step import begun_anew
 
 RESIDUAL, FEATURES = 0.9, 0.1  # shares of the score
 
@@ -63,9 +63,8 @@ class AnoGan(Method):
 
     def begin(self, learning: Learning) -> dict[str, Optimizer]:
         super().begin(learning)
-        lr = self.lr if learning.lr is None else learning.lr
-        self._optimiser_g = Adam(self.generator.parameters(), lr, learning.betas, fused=True)
-        self._optimiser_d = Adam(self.discriminator.parameters(), lr, learning.betas, fused=True)
+        self._optimiser_g = self.adam(self.generator.parameters())
+        self._optimiser_d = self.adam(self.discriminator.parameters())
         return {"generator": self._optimiser_g, "discriminator": self._optimiser_d}
 
     def step(self, x: Tensor) -> dict[str, float]:
@@ -87,9 +86,7 @@ class AnoGan(Method):
         torch.autograd.backward(loss_g, inputs=list(self.generator.parameters()))
         self._optimiser_g.step()
 
-        if loss_d.item() < COLLAPSED:
-            self.discriminator.apply(initialise)
-            self.resets += 1
+        self.resets += begun_anew(self.discriminator, loss_d, initialise)
         return {"generator": loss_g.item(), "discriminator": loss_d.item()}
 
     def loss(self, x: Tensor) -> Tensor:
@@ -99,20 +96,26 @@ class AnoGan(Method):
         with torch.no_grad():
             return losses.contextual(x, self.generator(z).float())
 
+    def warm_up(self, x: Tensor) -> None:
+        """One step of the search runs all there is to run."""
+        self._found(x, 1)
+
     def score(self, x: Tensor) -> Tensor:
-        with torch.no_grad():
-            features: Tensor = self.discriminator(x).features.float()
-        z = self._search(x, features, self.search_steps, self.search_lr)
+        z, features = self._found(x, self.search_steps)
         with torch.no_grad():
             return self._distance(x, features, z)
 
     def rebuild(self, x: Tensor) -> Tensor:
-        with torch.no_grad():
-            features = self.discriminator(x).features.float()
-        z = self._search(x, features, self.search_steps, self.search_lr)
+        z, _ = self._found(x, self.search_steps)
         with torch.no_grad():
             made: Tensor = self.generator(z)
         return made.float()
+
+    def _found(self, x: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+        """z after so many steps of the whole search, and the features of x."""
+        with torch.no_grad():
+            features: Tensor = self.discriminator(x).features.float()
+        return self._search(x, features, steps, self.search_lr), features
 
     def features(self, x: Tensor) -> Tensor:
         features: Tensor = self.discriminator(x).features

@@ -14,7 +14,7 @@ weights that follow from that.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import torch
@@ -143,15 +143,13 @@ class Calibrated(Method):
             # The networks have stepped on these pictures and explain them better than others, by about one factor.
             known, new = found[: len(seen)], found[len(seen) :]
             maps[name] = torch.cat([known * (new.mean() / known.mean().clamp_min(1e-9)), new])
-        clean, seen_faults = [], []
         for name, standard in self._each():
             standard.fit(maps[name])
-            clean.append(standard.number(maps[name]))
-            seen_faults.append(standard.number(spoilt[name]))
+        clean = self._numbers(maps)[len(seen) :]
         prior = torch.tensor([PRIORS.get(name, 1.0) for name in self.standards], device=x.device)
-        self.weights.copy_(weigh(torch.stack(clean, 1)[len(seen) :], torch.stack(seen_faults, 1), prior))
+        self.weights.copy_(weigh(clean, self._numbers(spoilt), prior))
         scores = x.new_empty(len(held_out))
-        scores[chosen] = self._join(torch.stack(clean, 1)[len(seen) :])
+        scores[chosen] = self._join(clean)
         others = sorted(set(range(len(held_out))) - set(chosen))  # not learned from: scored as they are
         for start in range(0, len(others), AT_ONCE):
             part = others[start : start + AT_ONCE]
@@ -164,8 +162,7 @@ class Calibrated(Method):
     def numbers(self, x: Tensor) -> Tensor:
         """[B, cues]: 0 for the usual normal picture, 1 for one that is worse than nine in ten."""
         with torch.autocast(x.device.type, enabled=False):
-            found = self._maps(x)
-            return torch.stack([standard.number(found[name]) for name, standard in self._each()], 1)
+            return self._numbers(self._maps(x))
 
     def rebuild(self, x: Tensor) -> Tensor:
         rebuilt = self.whole.rebuild(shrink(x, self.whole.arch.size))
@@ -184,6 +181,9 @@ class Calibrated(Method):
 
     def features(self, x: Tensor) -> Tensor:
         return self.whole.features(shrink(x, self.whole.arch.size))
+
+    def _numbers(self, maps: Mapping[str, Tensor]) -> Tensor:
+        return torch.stack([standard.number(maps[name]) for name, standard in self._each()], 1)
 
     def _join(self, numbers: Tensor) -> Tensor:
         """[B, cues] -> [B], >= 0: their weighted mean, bent so that it ends at 0."""

@@ -27,14 +27,14 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from models import losses
 from models.ganomaly import INIT_STD, Architecture, Decoder, Encoder, initialise
 from models.losses import Norm
 from models.method import Learning, Method
 from models.precision import autocast
-from models.step import COLLAPSED
+from models.step import begun_anew
 
 SIDE, JOINT = 512, 1024  # lengths of what D makes of either half, and of both
 SLOPE = 0.1  # of the LeakyReLU where D joins the two
@@ -87,10 +87,9 @@ class Egbad(Method):
 
     def begin(self, learning: Learning) -> dict[str, Optimizer]:
         super().begin(learning)
-        lr = self.lr if learning.lr is None else learning.lr
         # Adam treats every weight by itself: one of it for both networks is the same as one each.
-        self._optimiser_g = Adam(self._makers(), lr, learning.betas, fused=True)
-        self._optimiser_d = Adam(self.discriminator.parameters(), lr, learning.betas, fused=True)
+        self._optimiser_g = self.adam(self._makers())
+        self._optimiser_d = self.adam(self.discriminator.parameters())
         return {"generator": self._optimiser_g, "discriminator": self._optimiser_d}
 
     def step(self, x: Tensor) -> dict[str, float]:
@@ -115,9 +114,7 @@ class Egbad(Method):
         torch.autograd.backward(loss_g + loss_e, inputs=self._makers())
         self._optimiser_g.step()
 
-        if loss_d.item() < COLLAPSED:
-            self.discriminator.apply(_initialise)
-            self.resets += 1
+        self.resets += begun_anew(self.discriminator, loss_d, _initialise)
         return {"generator": loss_g.item(), "encoder": loss_e.item(), "discriminator": loss_d.item()}
 
     def loss(self, x: Tensor) -> Tensor:

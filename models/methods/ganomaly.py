@@ -34,7 +34,7 @@ class Ganomaly(Method):
         self._step = Step(
             self.generator,
             self.discriminator,
-            lr=self.lr if learning.lr is None else learning.lr,
+            lr=self._lr,
             betas=learning.betas,
             weights=learning.weights,
             bf16=learning.bf16,

@@ -24,7 +24,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, mse_loss, pad
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from models.ganomaly import Architecture
 from models.losses import Norm
@@ -91,8 +91,7 @@ class Riad(Method):
 
     def begin(self, learning: Learning) -> dict[str, Optimizer]:
         super().begin(learning)
-        lr = self.lr if learning.lr is None else learning.lr
-        self._optimiser = Adam(self.restorer.parameters(), lr, learning.betas, fused=True)
+        self._optimiser = self.adam(self.restorer.parameters())
         return {"restorer": self._optimiser}
 
     def step(self, x: Tensor) -> dict[str, float]:

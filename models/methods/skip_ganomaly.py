@@ -26,14 +26,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from models import losses
 from models.ganomaly import SLOPE, Architecture, Encoder, Judged, initialise
 from models.losses import Norm
 from models.method import Learning, Method
 from models.precision import autocast
-from models.step import COLLAPSED
+from models.step import begun_anew
 
 RESIDUAL, FEATURES = 0.9, 0.1  # shares of the score
 
@@ -101,9 +101,8 @@ class SkipGanomaly(Method):
 
     def begin(self, learning: Learning) -> dict[str, Optimizer]:
         super().begin(learning)
-        lr = self.lr if learning.lr is None else learning.lr
-        self._optimiser_g = Adam(self.generator.parameters(), lr, learning.betas, fused=True)
-        self._optimiser_d = Adam(self.discriminator.parameters(), lr, learning.betas, fused=True)
+        self._optimiser_g = self.adam(self.generator.parameters())
+        self._optimiser_d = self.adam(self.discriminator.parameters())
         return {"generator": self._optimiser_g, "discriminator": self._optimiser_d}
 
     def step(self, x: Tensor) -> dict[str, float]:
@@ -126,9 +125,7 @@ class SkipGanomaly(Method):
         torch.autograd.backward(loss_d, inputs=list(self.discriminator.parameters()))
         self._optimiser_d.step()
 
-        if loss_d.item() < COLLAPSED:
-            self.discriminator.apply(initialise)
-            self.resets += 1
+        self.resets += begun_anew(self.discriminator, loss_d, initialise)
         return {
             "generator": loss_g.item(),
             "adv": adv.item(),

@@ -14,7 +14,7 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from models.ganomaly import Architecture, Decoder, Encoder, initialise
 from models.losses import Norm
@@ -48,8 +48,7 @@ class Vae(Method):
 
     def begin(self, learning: Learning) -> dict[str, Optimizer]:
         super().begin(learning)
-        lr = self.lr if learning.lr is None else learning.lr
-        self.optimiser = Adam(self.parameters(), lr, learning.betas, fused=True)
+        self.optimiser = self.adam(self.parameters())
         return {"autoencoder": self.optimiser}
 
     def step(self, x: Tensor) -> dict[str, float]:

@@ -18,8 +18,7 @@ from models.evaluation.exam import Exam
 from models.evaluation.judge import Counted
 from models.evaluation.sweep import variants
 from models.precision import pick_device
-from models.train import SOUND, TrainingError
-from models.training_config import TrainConfig, for_line, for_paper
+from models.training_config import SOUND, TrainConfig, TrainingError, for_line, for_paper
 from monitor.commands.failing import FAILED, USAGE, fail
 from monitor.commands.telling import tell_runs
 from monitor.commands.train import interrupted

@@ -19,9 +19,8 @@ from models.ganomaly import Architecture
 from models.methods.catalogue import METHODS
 from models.preprocess import Preprocess
 from models.together import speaks
-from models.train import TrainingError
 from models.train import train as train_model
-from models.training_config import FIXED_CAMERA, for_line, for_paper
+from models.training_config import FIXED_CAMERA, TrainingError, for_line, for_paper
 from monitor.commands.failing import FAILED, USAGE, fail
 from monitor.progress import TrainingProgress, counting
 from monitor.training import Collected, SourceError, collect

@@ -98,13 +98,13 @@ def test_a_full_disk_leaves_the_earlier_run_and_nothing_else(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = run.save(tmp_path / "results")
-    written = Path.write_text
+    written = Path.write_bytes
 
-    def full(self: Path, text: str, **kind: Any) -> int:
-        written(self, text[:100], **kind)
+    def full(self: Path, content: bytes) -> int:
+        written(self, content[:100])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
         replace(run, steps=99).save(tmp_path / "results")
     assert [file.name for file in path.parent.iterdir()] == [path.name] and load_run(path) == run

@@ -3,10 +3,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from playwright.sync_api import Browser, Dialog, Request, sync_playwright
+from playwright.sync_api import Browser, Dialog, Request
 
 from models.evaluation.cases import find_cases
 from models.evaluation.embedding import embed, some
@@ -25,8 +22,6 @@ from models.evaluation.pixels import measure_pixels
 from models.preprocess import Picture
 from tests.models.conftest import Scene
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 HOSTILE = '"><script>document.title="taken"</script><img src=x onerror=alert(1)>{{ 7 * 7 }}&amp;'
 VOID = {"meta", "link", "img", "source", "br"}
 
@@ -251,20 +246,6 @@ def test_embedding_of_next_to_nothing() -> None:
         embed(np.full((20, 2), np.nan, np.float32))
     with pytest.raises(ValueError, match=r"features are \[20\]"):
         embed(np.ones(20, np.float32))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        message = f"no browser on the PATH: the page is tested in one of {', '.join(BROWSERS)}"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])

@@ -109,10 +109,23 @@ def test_a_collapsed_discriminator_is_begun_anew(
     method.begin(Learning())
     method.step(x)
     assert method.resets == 0
-    monkeypatch.setattr("models.methods.anogan.COLLAPSED", 1e9)
+    monkeypatch.setattr("models.step.COLLAPSED", 1e9)
     with torch.no_grad():
         for parameter in method.discriminator.parameters():
             parameter.fill_(7)
     method.step(x)
     assert method.resets == 1
     assert all(float(parameter.detach().abs().max()) < 2 for parameter in method.discriminator.parameters())
+
+
+def test_warming_up_does_not_search_to_the_end(method: AnoGan, x: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    search = AnoGan._search
+
+    def counted(self: AnoGan, x: Tensor, features: Tensor | None, steps: int, lr: float) -> Tensor:
+        asked.append(steps)
+        return search(self, x, features, steps, lr)
+
+    monkeypatch.setattr(AnoGan, "_search", counted)
+    method.warm_up(x)
+    assert asked == [1]

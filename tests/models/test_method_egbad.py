@@ -99,7 +99,7 @@ def test_all_weights_begin_small(small: Architecture) -> None:
 
 def test_a_collapsed_discriminator_is_begun_anew(method: Egbad, x: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     assert method.resets == 0
-    monkeypatch.setattr("models.methods.egbad.COLLAPSED", 1e9)
+    monkeypatch.setattr("models.step.COLLAPSED", 1e9)
     with torch.no_grad():
         method.discriminator.last.weight.fill_(7)
     method.step(x)

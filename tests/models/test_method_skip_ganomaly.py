@@ -104,7 +104,7 @@ def test_a_collapsed_discriminator_is_begun_anew(
     method: SkipGanomaly, x: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert method.resets == 0
-    monkeypatch.setattr("models.methods.skip_ganomaly.COLLAPSED", 1e9)
+    monkeypatch.setattr("models.step.COLLAPSED", 1e9)
     with torch.no_grad():
         method.discriminator.classifier.weight.fill_(7)
     method.step(x)

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from models.ganomaly import Architecture
-from models.train import _Run, train
+from models.train import train
 from models.training_config import TrainConfig
+from models.training_run import TrainingRun
 
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
@@ -31,10 +32,10 @@ config = TrainConfig(architecture=Architecture(size=32, nz=8, ngf=4), batch=8, m
                      patience=3 if how == "own losses" else None)
 if how == "own losses":  # the second process finds each look better than the one before, the first does not
     looks = iter(range(9))
-    _Run._loss = lambda *_: 9.0 - next(looks) if rank == "1" else 9.0
+    TrainingRun._loss = lambda *_: 9.0 - next(looks) if rank == "1" else 9.0
 seen = []
 kept = {}
-loop = _Run.loop
+loop = TrainingRun.loop
 
 def watched(run, *args):
     step = run.method.step
@@ -47,7 +48,7 @@ def watched(run, *args):
     kept["trained"] = [float(p.double().abs().sum()) for p in run.method.parameters()]
     return ended
 
-_Run.loop = watched
+TrainingRun.loop = watched
 stop = int(sys.argv[2])
 def asked():
     return kept.get("asks", 0) and len(seen) >= stop

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-import models.train
 from models.augment import Augment
 from models.checkpoint import CheckpointError, load, load_checkpoint
 from models.evaluation.measures import measure
@@ -20,8 +19,9 @@ from models.log import log_path
 from models.preprocess import Picture
 from models.resume import resume_path
 from models.step import Step, StepLosses
-from models.train import TrainingError, train
-from models.training_config import Progress, TrainConfig, for_line, for_paper
+from models.train import train
+from models.training_config import Progress, TrainConfig, TrainingError, for_line, for_paper
+from models.training_run import TrainingRun
 
 Scene = Callable[..., Picture]
 CONFIG = TrainConfig(
@@ -149,7 +149,7 @@ def test_interrupt_keeps_the_best(pictures: Picture, out: Path, step: int) -> No
 
 def test_best_is_kept_and_not_the_last(pictures: Picture, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([3.0, 1.0, 2.0])
-    monkeypatch.setattr(models.train._Run, "_loss", lambda *_: next(losses))
+    monkeypatch.setattr(TrainingRun, "_loss", lambda *_: next(losses))
     result = train(pictures, CONFIG, out)
     assert (result.best_step, result.held_out_loss) == (8, 1.0)
     monkeypatch.undo()
@@ -292,7 +292,7 @@ def test_refuses_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
 
 def test_ends_early_where_nothing_gets_better(pictures: Picture, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([3.0, 1.0, *[2.0] * 50])
-    monkeypatch.setattr(models.train._Run, "_loss", lambda *_: next(losses))
+    monkeypatch.setattr(TrainingRun, "_loss", lambda *_: next(losses))
     result = train(pictures, but(max_steps=200, patience=10), out)
     assert (result.stopped, result.best_step, result.steps) == ("no better", 8, 18)
     assert load_checkpoint(out).training["stopped"] == "no better"
