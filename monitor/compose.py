@@ -27,6 +27,7 @@ from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import Outbox
 from monitor.alerting.reporter import Reporter
 from monitor.housekeeping import Housekeeping
+from monitor.inputs import Input
 from monitor.judging.episodes import EpisodeRule, Episodes
 from monitor.judging.judge import Baseline, Judge
 from monitor.judging.window import RedisWindow
@@ -40,7 +41,7 @@ from monitor.serving.board import Board
 from monitor.serving.ledger import Ledger
 from monitor.serving.metrics import Metrics
 from monitor.serving.server import HttpServer
-from monitor.settings import Input, Settings
+from monitor.settings import Settings
 from streams.files import FilesSource, FilesSourceOptions
 from streams.kafka import KafkaSource, KafkaSourceOptions
 from streams.redact import redact

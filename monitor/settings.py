@@ -7,47 +7,13 @@ The values come from a YAML file and from environment variables `LINEWATCH_<SECT
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from streams.camera_id import checked_camera
-
-
-def _servers(value: str) -> str:
-    for server in value.split(","):
-        host, _, port = server.strip().rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 1 << 16:
-            raise ValueError(f"expected host:port, several parted by commas, found {server.strip()!r}")
-    return value
-
-
-Servers = Annotated[str, AfterValidator(_servers)]
-
-
-class Section(BaseModel):
-    """A part of the tree: unknown keys are errors, values do not change, secrets may come as `<key>_file`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_secret_files(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        data = dict(data)
-        for name, field in cls.model_fields.items():
-            if "SecretStr" not in str(field.annotation) or f"{name}_file" not in data:
-                continue
-            if name in data:
-                raise ValueError(f"give either {name} or {name}_file, not both")
-            file = Path(str(data.pop(f"{name}_file"))).expanduser()
-            try:
-                data[name] = file.read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise ValueError(f"{name}_file: cannot read {file}: {error.strerror}") from None
-        return data
+from monitor.inputs import Input, KafkaSecurity, each_camera_once
+from monitor.section import Section, Servers
 
 
 class Model(Section):
@@ -58,72 +24,6 @@ class Model(Section):
         "auto", description="Where it runs; auto takes a GPU if one is there."
     )
     threads: int = Field(0, ge=0, le=256, description="Processor threads of the network; 0 takes half the cores.")
-
-
-class KafkaInput(Section):
-    """Frames from a topic; the messages name their cameras."""
-
-    bootstrap_servers: Servers = Field(description="host:port, several parted by commas.")
-    topic: str = Field(min_length=1, description="The topic with the frames.")
-    group_id: str = Field("linewatch", min_length=1, description="The consumer group.")
-    auto_offset_reset: Literal["earliest", "latest"] = Field(
-        "earliest", description="Where a new group starts: earliest misses nothing, latest skips what was there."
-    )
-    max_message_bytes: int = Field(16 << 20, ge=1024, description="Larger messages go to the dead-letter topic.")
-    session_timeout_ms: int = Field(
-        10_000, ge=6_000, description="After so long without a word a worker's partitions go to another."
-    )
-
-
-class RtspInput(Section):
-    """One camera."""
-
-    camera: str = Field(description="The camera's id.")
-    url: SecretStr = Field(description="rtsp://user:password@host:port/path; shown nowhere with its password.")
-    fps: float | None = Field(None, gt=0, le=1000, description="At most so many frames a second; the rest is let go.")
-    open_timeout_s: float = Field(5.0, gt=0, le=60, description="How long a connection may take.")
-    read_timeout_s: float = Field(5.0, gt=0, le=60, description="How long a frame may take.")
-
-    @field_validator("camera")
-    @classmethod
-    def _camera(cls, value: str) -> str:
-        return checked_camera(value)
-
-    @field_validator("url")
-    @classmethod
-    def _scheme(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("rtsp://", "rtsps://")):
-            raise ValueError("expected rtsp://host:port/path or rtsps://host:port/path")
-        return value
-
-
-class FilesInput(Section):
-    """Pictures and films on disk, as one camera."""
-
-    camera: str = Field(description="The camera's id.")
-    path: str = Field(min_length=1, description="A file, a folder or a pattern such as clips/*.mp4.")
-    fps: float | None = Field(None, gt=0, le=1000, description="Frames a second; without it, as fast as possible.")
-    loop: bool = Field(False, description="Start again at the end; without it the source ends.")
-
-    @field_validator("camera")
-    @classmethod
-    def _camera(cls, value: str) -> str:
-        return checked_camera(value)
-
-
-class Input(Section):
-    """One source: exactly one of `kafka`, `rtsp` and `files`."""
-
-    kafka: KafkaInput | None = None
-    rtsp: RtspInput | None = None
-    files: FilesInput | None = None
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Input:
-        given = [kind for kind in ("kafka", "rtsp", "files") if getattr(self, kind) is not None]
-        if len(given) != 1:
-            raise ValueError(f"each source is exactly one of kafka, rtsp, files; found {' and '.join(given) or 'none'}")
-        return self
 
 
 class Redis(Section):
@@ -228,6 +128,7 @@ class Publish(Section):
     bootstrap_servers: Servers = Field(description="host:port, several parted by commas.")
     scores_topic: str = Field("scores", min_length=1, description="One JSON a frame.")
     alerts_topic: str = Field("alerts", min_length=1, description="CloudEvents, keyed by camera.")
+    security: KafkaSecurity = KafkaSecurity()
 
 
 class Grafana(Section):
@@ -279,7 +180,7 @@ class Settings(Section):
     """The whole configuration."""
 
     model: Model
-    sources: tuple[Input, ...] = Field(min_length=1, description="One or more of kafka, rtsp, files.")
+    sources: tuple[Input, ...] = Field(min_length=1, description="One or more of kafka, rtsp, usb, files.")
     redis: Redis = Redis()
     batching: Batching = Batching()
     window: Window = Window()
@@ -295,8 +196,5 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _cameras_once(self) -> Settings:
-        named = [source.camera for entry in self.sources for source in (entry.rtsp, entry.files) if source is not None]
-        twice = sorted({camera for camera in named if named.count(camera) > 1})
-        if twice:
-            raise ValueError(f"sources: two sources have the camera id {', '.join(twice)}")
+        each_camera_once(self.sources)
         return self

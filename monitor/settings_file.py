@@ -155,7 +155,7 @@ def _fault(path: Path, lines: Mapping[Path_, int], origins: Mapping[Path_, str],
 
 def _is_branch(part: str | int) -> bool:
     """Pydantic names the branch of a union in the location; that is no key of the file."""
-    return isinstance(part, str) and (part.startswith("literal[") or part in {"float", "constrained-str"})
+    return isinstance(part, str) and (part.startswith("literal[") or part in {"float", "constrained-str", "int", "str", "constrained-float"})
 
 
 def _message(key: Path_, found: Any) -> str:
@@ -196,7 +196,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _is_secret(key: Path_) -> bool:
-    return bool(key) and str(key[-1]) in {"url", "token", "password"}
+    return bool(key) and str(key[-1]) in {"url", "token", "password", "key_password"}
 
 
 def _line(lines: Mapping[Path_, int], key: Path_) -> int:

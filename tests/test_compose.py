@@ -14,7 +14,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from monitor.settings import KafkaInput
+from monitor.inputs import KafkaInput
 from monitor.settings_file import load_settings
 
 ROOT = Path(__file__).parents[1]

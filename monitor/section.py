@@ -1,0 +1,48 @@
+"""What every section of a configuration is: frozen, described, strict about keys, secrets from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+
+from streams.camera_id import checked_camera
+
+
+def _servers(value: str) -> str:
+    for server in value.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 1 << 16:
+            raise ValueError(f"expected host:port, several parted by commas, found {server.strip()!r}")
+    return value
+
+
+Servers = Annotated[str, AfterValidator(_servers)]
+
+
+class Section(BaseModel):
+    """A part of the tree: unknown keys are errors, values do not change, secrets may come as `<key>_file`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secret_files(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        for name, field in cls.model_fields.items():
+            if "SecretStr" not in str(field.annotation) or f"{name}_file" not in data:
+                continue
+            if name in data:
+                raise ValueError(f"give either {name} or {name}_file, not both")
+            file = Path(str(data.pop(f"{name}_file"))).expanduser()
+            try:
+                data[name] = file.read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise ValueError(f"{name}_file: cannot read {file}: {error.strerror}") from None
+        return data
+
+
+CameraId = Annotated[str, AfterValidator(checked_camera)]
