@@ -78,9 +78,9 @@ class RtspInput(Section):
     key_frames_only: bool = Field(
         False, description="Decode key frames alone, one a second or so: the cheapest way to a low rate."
     )
-    hardware_decoding: Literal["none", "any", "vaapi", "d3d11", "mfx"] = Field(
+    hardware_decoding: Literal["none", "any", "cuda", "vaapi", "d3d11", "mfx"] = Field(
         "none",
-        description="Decode on the graphics hardware where OpenCV can; otherwise in software, and the log says so.",
+        description="Decode on the graphics hardware where FFmpeg can; otherwise in software, and the log says so.",
     )
     reconnect_if_frozen_s: float = Field(
         30.0, ge=0, description="Reconnect after so long of pictures equal to the last bit; 0 never."
