@@ -15,6 +15,7 @@ from kafka.errors import KafkaError
 
 from monitor.judging.judge import Verdict
 from streams.backoff import Backoff
+from streams.kafka_security import IN_THE_CLEAR, KafkaSecurity
 
 log = structlog.get_logger(__name__)
 
@@ -27,8 +28,16 @@ class ScorePublisher:
     `counted(channel, outcome)` is told `scores` and `delivered`, `failed` or `dropped` for every score.
     """
 
-    def __init__(self, bootstrap_servers: str, topic: str, model: str, counted: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        topic: str,
+        model: str,
+        counted: Callable[[str, str], None],
+        security: KafkaSecurity = IN_THE_CLEAR,
+    ) -> None:
         self._bootstrap_servers = bootstrap_servers
+        self._security = security
         self._topic = topic
         self._model = model
         self._counted = counted
@@ -114,6 +123,7 @@ class ScorePublisher:
             batch_size=1 << 18,
             bootstrap_timeout_ms=5_000,
             max_block_ms=5_000,
+            **self._security.arguments(),
         )
 
     def _send(self, producer: Any, record: dict[str, Any]) -> None:

@@ -5,50 +5,56 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
-from kafka import KafkaConsumer, TopicPartition
-from kafka.consumer.subscription_state import ConsumerRebalanceListener
-from kafka.errors import KafkaError
-from kafka.structs import OffsetAndMetadata
+from kafka import KafkaConsumer
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import KafkaError, RebalanceInProgressError
 
 from streams.backoff import Backoff
 from streams.dead_letters import DeadLetters
 from streams.frame import Frame
-from streams.message import MessageError, frame_of
-from streams.offsets import OffsetTracker, Partition
-from streams.source import Keep, Outlet
+from streams.handover import Handover, for_broker
+from streams.intake import Intake
+from streams.kafka_security import IN_THE_CLEAR, KafkaSecurity, KafkaSecurityError
+from streams.source import Outlet
 
 log = structlog.get_logger(__name__)
 
-UNNAMED = "unknown"
-"""The camera under which messages are counted that name none."""
+LONGEST_SILENCE_MS = 60_000
+"""A worker whose reader hangs is out of the group after so long; no rebalance waits longer for anyone."""
+
+FETCH_WAIT_MS = 50
+"""How long the broker may hold back the answer for an idle partition. What has come in elsewhere is asked for on the
+same connection, and waits behind that answer: half a second by default."""
+
+LAST_COMMIT_S = 10.0
+"""How long the end may wait for a broker, or a rebalance, before its last commit is given up."""
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaSourceOptions:
-    """Where and how to read. `max_message_bytes` bounds a message's value; larger ones are dead letters."""
+    """Where and how to read. `max_message_bytes` bounds a message's value; larger ones are dead letters.
+
+    `max_age_ms` lets frames go that were captured longer ago; `handover_s` bounds how long frames under way may hold
+    up a partition that goes to another worker.
+    """
 
     bootstrap_servers: str
     topic: str
     group_id: str
     auto_offset_reset: str = "earliest"
     max_message_bytes: int = 16 << 20
+    max_age_ms: int | None = None
     max_poll_records: int = 64
     commit_every_s: float = 1.0
     session_timeout_ms: int = 10_000
+    handover_s: float = 5.0
     outage_after_s: float = 5.0
     dead_letters: bool = True
-
-
-class _Ticket(NamedTuple):
-    partition: Partition
-    offset: int
-    key: bytes | None
+    security: KafkaSecurity = IN_THE_CLEAR
 
 
 class KafkaSource:
@@ -62,10 +68,14 @@ class KafkaSource:
 
     def __init__(self, options: KafkaSourceOptions) -> None:
         self._options = options
-        self._tracker = OffsetTracker()
-        self._waiting: deque[Frame] = deque()
-        self._dead_letters = DeadLetters(options.bootstrap_servers, f"{options.topic}.dlq", options.max_message_bytes)
+        self._dead_letters = DeadLetters(
+            options.bootstrap_servers, f"{options.topic}.dlq", options.max_message_bytes, options.security
+        )
+        self._intake = Intake(
+            options.max_message_bytes, options.max_age_ms, self._dead_letters if options.dead_letters else None
+        )
         self._consumer: Any = None
+        self._handover: Handover | None = None
         self._last_commit_s = 0.0
 
     @property
@@ -80,9 +90,9 @@ class KafkaSource:
         backoff = Backoff(first_s=0.5, limit_s=10.0)
         while not stop.is_set():
             try:
-                self._consumer = self._connect()
-            except (KafkaError, OSError) as error:
-                outlet.trouble(self.name, self._unreachable())
+                self._connect()
+            except (KafkaError, KafkaSecurityError, OSError) as error:
+                outlet.trouble(self.name, self._unreachable(error))
                 log.warning(
                     "kafka_unreachable", source=self.name, servers=self._options.bootstrap_servers, error=str(error)
                 )
@@ -102,38 +112,23 @@ class KafkaSource:
                 stop.wait(backoff.next_s())
 
     def finish(self, frame: Frame) -> None:
-        if isinstance(frame.ticket, _Ticket):
-            self._tracker.finish(frame.ticket.partition, frame.ticket.offset)
+        self._intake.finish(frame)
 
     def reject(self, frame: Frame, error: str) -> None:
-        key = frame.ticket.key if isinstance(frame.ticket, _Ticket) else None
-        self._put_aside(
-            error=error,
-            origin=frame.origin,
-            key=key,
-            value=frame.payload,
-            done=lambda: self.finish(frame),
-        )
-
-    def _put_aside(
-        self, *, error: str, origin: str, key: bytes | None, value: bytes | None, done: Callable[[], None]
-    ) -> None:
-        if self._options.dead_letters:
-            self._dead_letters.add(error=error, origin=origin, key=key, value=value, done=done)
-        else:
-            done()
+        self._intake.reject(frame, error)
 
     def close(self) -> None:
         self._dead_letters.close()
         if self._consumer is not None:
-            self._commit()
             with contextlib.suppress(KafkaError, OSError):
-                self._consumer.close(autocommit=False, timeout_ms=5_000)
-            self._consumer = None
+                self._commit_at_the_end()
+            self._let_go(timeout_ms=5_000)
 
-    def _connect(self) -> Any:
+    def _connect(self) -> None:
         options = self._options
-        consumer = KafkaConsumer(
+        options.security.check()
+        assignor = CooperativeStickyAssignor()
+        self._consumer = KafkaConsumer(
             bootstrap_servers=options.bootstrap_servers,
             group_id=options.group_id,
             client_id="linewatch",
@@ -142,16 +137,27 @@ class KafkaSource:
             max_poll_records=options.max_poll_records,
             max_partition_fetch_bytes=options.max_message_bytes + (1 << 20),
             fetch_max_bytes=max(52_428_800, options.max_message_bytes + (1 << 20)),
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             session_timeout_ms=options.session_timeout_ms,
             heartbeat_interval_ms=min(3_000, options.session_timeout_ms // 3),
+            max_poll_interval_ms=max(LONGEST_SILENCE_MS, options.session_timeout_ms),
+            partition_assignment_strategy=(assignor,),
             metadata_max_age_ms=5_000,  # a topic that appears later is seen within seconds, not minutes
             bootstrap_timeout_ms=5_000,
+            **options.security.arguments(),
         )
-        consumer.subscribe(topics=[options.topic], listener=_Revocations(self))
-        return consumer
+        self._handover = Handover(self._consumer, self._intake, assignor, self.name, options.handover_s)
+        self._consumer.subscribe(topics=[options.topic], listener=self._handover)
 
-    def _unreachable(self) -> str:
-        return f"Kafka at {self._options.bootstrap_servers} does not answer (topic {self._options.topic}); retrying"
+    def _unreachable(self, error: Exception | None = None) -> str:
+        where = f"Kafka at {self._options.bootstrap_servers}"
+        if isinstance(error, KafkaSecurityError):
+            return f"{where} (topic {self._options.topic}): {error}"
+        if self._options.security.protocol != "PLAINTEXT":
+            where += f" over {self._options.security.protocol}"
+        # A broker that refuses a certificate or speaks no TLS is told by kafka-python as one that is not there.
+        refused = "" if error is None or "bootstrap" in str(error) else f": {type(error).__name__}"
+        return f"{where} does not answer (topic {self._options.topic}){refused}; retrying"
 
     def _consume(self, outlet: Outlet, stop: threading.Event) -> bool:
         """Poll until told to stop, until the broker has been away for too long, or until polling itself fails.
@@ -161,10 +167,10 @@ class KafkaSource:
         """
         last_contact_s = time.monotonic()
         while not stop.is_set():
-            self._offer_waiting(outlet)
-            self._set_paused(bool(self._waiting))
+            self._intake.offer(outlet)
+            self._set_paused(self._intake.waits)
             try:
-                polled = self._consumer.poll(timeout_ms=50 if self._waiting else 200)
+                polled = self._consumer.poll(timeout_ms=50 if self._intake.waits else 200)
             except (KafkaError, OSError) as error:
                 log.warning("kafka_poll_failed", source=self.name, error=f"{type(error).__name__}: {error}")
                 outlet.trouble(
@@ -173,11 +179,13 @@ class KafkaSource:
                     f"fails: {type(error).__name__}; retrying",
                 )
                 return False
-            for partition, records in polled.items():
-                for record in records:
-                    self._accept(record, outlet)
+            for camera in self._intake.gone():
+                outlet.camera_gone(camera)
+            for records in polled.values():
+                self._intake.take(records)
+            self._intake.offer(outlet)
+            for partition in polled:
                 self._report_lag(partition, outlet)
-            self._dead_letters.send_due()
             if time.monotonic() - self._last_commit_s >= self._options.commit_every_s:
                 self._commit()
             if polled or self._connected():
@@ -200,28 +208,6 @@ class KafkaSource:
             f"the topic may not exist, or another member of group {self._options.group_id} holds it"
         )
 
-    def _accept(self, record: Any, outlet: Outlet) -> None:
-        partition = Partition(record.topic, record.partition)
-        self._tracker.start(partition, record.offset)
-        try:
-            frame = frame_of(record, self._options.max_message_bytes, _Ticket(partition, record.offset, record.key))
-        except MessageError as error:
-            outlet.refuse(error.camera or UNNAMED, error.reason)
-            self._put_aside(
-                error=f"{error.reason}: {error}",
-                origin=f"{record.topic}/{record.partition}/{record.offset}",
-                key=record.key,
-                value=record.value,
-                done=lambda: self._tracker.finish(partition, record.offset),
-            )
-            return
-        self._waiting.append(frame)
-        self._offer_waiting(outlet)
-
-    def _offer_waiting(self, outlet: Outlet) -> None:
-        while self._waiting and outlet.offer(self._waiting[0], Keep.ALL):
-            self._waiting.popleft()
-
     def _set_paused(self, paused: bool) -> None:
         assigned = self._consumer.assignment()
         already = self._consumer.paused()
@@ -231,60 +217,44 @@ class KafkaSource:
             self._consumer.resume(*already)
 
     def _report_lag(self, partition: Any, outlet: Outlet) -> None:
-        end = self._consumer.highwater(partition)
-        if end is not None:
-            with contextlib.suppress(KafkaError, AssertionError):
-                position = self._consumer.position(partition, timeout_ms=0)
-                if position is not None:
-                    outlet.lag(partition.topic, partition.partition, max(0, end - position))
+        with contextlib.suppress(KafkaError, AssertionError):
+            end = self._consumer.highwater(partition)
+            position = self._consumer.position(partition, timeout_ms=0)
+            if end is not None and position is not None:
+                outlet.lag(partition.topic, partition.partition, max(0, end - position))
 
     def _commit(self) -> None:
+        """Tell the broker what is finished; where that fails the offsets stay due."""
         self._last_commit_s = time.monotonic()
-        due = self._tracker.committable()
-        if not due or self._consumer is None:
+        due = self._intake.due()
+        if not due:
             return
-        offsets = {
-            TopicPartition(partition.topic, partition.number): OffsetAndMetadata(offset, "", -1)
-            for partition, offset in due.items()
-        }
         try:
-            self._consumer.commit(offsets, timeout_ms=5_000)
+            self._consumer.commit(for_broker(due), timeout_ms=5_000)
+        except RebalanceInProgressError:
+            return  # the next commit, or the handover, takes them
         except (KafkaError, OSError) as error:
-            # The offsets stay due; a crash before the next commit repeats frames and loses none.
+            # A crash before the next commit repeats frames and loses none.
             log.warning("kafka_commit_failed", source=self.name, error=type(error).__name__)
             return
-        self._tracker.committed(due)
+        self._intake.committed(due)
+
+    def _commit_at_the_end(self) -> None:
+        """The same, and while a rebalance stands in the way, see it through: nothing that is finished is repeated."""
+        self._commit()
+        end_s = time.monotonic() + LAST_COMMIT_S
+        while self._intake.due() and time.monotonic() < end_s:
+            self._consumer.poll(timeout_ms=100)  # what comes is not tracked, so it is never committed
+            self._commit()
 
     def _abandon(self) -> None:
         """Let go of a consumer; what it had in flight comes again from the new one."""
-        self._waiting.clear()
-        self._tracker.forget_all()
+        self._intake.forget_all()
+        self._let_go(timeout_ms=1_000)
+
+    def _let_go(self, timeout_ms: int) -> None:
+        if self._handover is not None:
+            self._handover.retire()
         with contextlib.suppress(KafkaError, OSError):
-            self._consumer.close(autocommit=False, timeout_ms=1_000)
+            self._consumer.close(autocommit=False, timeout_ms=timeout_ms)
         self._consumer = None
-
-    def _revoked(self, partitions: set[Partition]) -> None:
-        """Frames that wait here for room were never counted: whoever reads the partition next counts them."""
-        self._waiting = deque(
-            frame
-            for frame in self._waiting
-            if not (isinstance(frame.ticket, _Ticket) and frame.ticket.partition in partitions)
-        )
-        self._tracker.forget(partitions)
-
-
-class _Revocations(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Commits what is finished before partitions go to another member."""
-
-    def __init__(self, source: KafkaSource) -> None:
-        self._source = source
-
-    def on_partitions_revoked(self, revoked: Any) -> None:
-        self._source._commit()
-        self._source._revoked({Partition(p.topic, p.partition) for p in revoked})
-
-    def on_partitions_lost(self, lost: Any) -> None:
-        self._source._revoked({Partition(p.topic, p.partition) for p in lost})
-
-    def on_partitions_assigned(self, assigned: Any) -> None:
-        log.info("kafka_assigned", source=self._source.name, partitions=sorted(p.partition for p in assigned))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from itertools import count
 from typing import NamedTuple
 
 
@@ -15,9 +16,23 @@ class Partition(NamedTuple):
     number: int
 
 
+class Started(NamedTuple):
+    """One delivery of one offset. The same offset delivered again has another `serial`."""
+
+    partition: Partition
+    offset: int
+    serial: int
+
+
+@dataclass
+class _Delivery:
+    serial: int
+    finished: bool = False
+
+
 @dataclass
 class _Progress:
-    in_flight: OrderedDict[int, bool] = field(default_factory=OrderedDict)  # offset -> finished
+    in_flight: OrderedDict[int, _Delivery] = field(default_factory=OrderedDict)  # by offset, rising
     next_offset: int | None = None  # the offset to commit: one past the last contiguous finished
     committed: int | None = None
 
@@ -25,33 +40,53 @@ class _Progress:
 class OffsetTracker:
     """Keeps what was read and what is finished, per partition. Thread-safe.
 
-    `start` is called in rising offset order by the reader; `finish` in any order, from any thread, any number of
-    times. An offset that was never started, or whose partition was forgotten, is ignored: after a rebalance it is
-    another worker's business.
+    `start` is called in the order of reading; `finish` in any order, from any thread, any number of times. A delivery
+    counts only while it is the latest of its offset: what comes back from before a partition was forgotten, or from
+    before it was read anew, is ignored, since the same offset is on its way again or is another worker's business.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._serials = count()
         self._partitions: dict[Partition, _Progress] = {}
 
-    def start(self, partition: Partition, offset: int) -> None:
-        """This offset was read and is on its way."""
+    def start(self, partition: Partition, offset: int) -> Started:
+        """This offset was read and is on its way. A lower offset than before means that reading went back to it:
+        everything from there on comes again."""
         with self._lock:
-            self._partitions.setdefault(partition, _Progress()).in_flight[offset] = False
+            progress = self._partitions.setdefault(partition, _Progress())
+            while progress.in_flight and next(reversed(progress.in_flight)) >= offset:
+                progress.in_flight.popitem()
+            if progress.next_offset is not None and progress.next_offset > offset:
+                progress.next_offset = offset
+            serial = next(self._serials)
+            progress.in_flight[offset] = _Delivery(serial)
+            return Started(partition, offset, serial)
 
-    def finish(self, partition: Partition, offset: int) -> None:
-        """This offset needs nothing more."""
+    def finish(self, started: Started) -> None:
+        """This delivery needs nothing more."""
         with self._lock:
-            progress = self._partitions.get(partition)
-            if progress is None or offset not in progress.in_flight:
+            progress = self._partitions.get(started.partition)
+            delivery = progress.in_flight.get(started.offset) if progress else None
+            if progress is None or delivery is None or delivery.serial != started.serial:
                 return
-            progress.in_flight[offset] = True
+            delivery.finished = True
             while progress.in_flight:
-                first, finished = next(iter(progress.in_flight.items()))
-                if not finished:
+                first, delivery = next(iter(progress.in_flight.items()))
+                if not delivery.finished:
                     break
                 del progress.in_flight[first]
                 progress.next_offset = first + 1
+
+    def withdraw(self, started: Started) -> None:
+        """The offset last started was never handed on, and will not be. Raises ValueError for any other."""
+        with self._lock:
+            progress = self._partitions.get(started.partition)
+            if progress is None or started.offset not in progress.in_flight:
+                return
+            if next(reversed(progress.in_flight)) != started.offset:
+                raise ValueError(f"{started} is not the last one started: a commit could pass it")
+            progress.in_flight.popitem()
 
     def committable(self) -> dict[Partition, int]:
         """The offset to commit for each partition where it moved since `committed` was told."""

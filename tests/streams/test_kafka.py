@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from monitor.embedded import EmbeddedBroker
+from streams.dead_letters import DeadLetters
 from streams.kafka import KafkaSource, KafkaSourceOptions
 from streams.source import Keep
 from tests.streams.outlet import NotingOutlet, Running
@@ -100,7 +102,9 @@ def test_what_was_not_finished_comes_again_and_nothing_else(broker: EmbeddedBrok
         assert [f.identity for f in again.frames] == [f.identity for f in outlet.frames[6:]]
 
 
-def test_a_full_house_pauses_and_loses_nothing(broker: EmbeddedBroker, topic: str, producer: Any) -> None:
+def test_a_full_house_pauses_keeps_its_membership_and_loses_nothing(
+    broker: EmbeddedBroker, topic: str, producer: Any
+) -> None:
     send(producer, topic, 300)
     room = {"left": 50}
 
@@ -109,10 +113,17 @@ def test_a_full_house_pauses_and_loses_nothing(broker: EmbeddedBroker, topic: st
         return room["left"] >= 0
 
     outlet = NotingOutlet(has_room)
-    with Running(source(broker, topic), outlet) as running:
-        assert outlet.wait(lambda: len(outlet.frames) == 50)
-        time.sleep(7)  # longer than the session: polling must have gone on
-        assert len(outlet.frames) == 50
+    patient = source(broker, topic)
+    with Running(patient, outlet) as running:
+        assert outlet.wait(lambda: len(outlet.frames) == 50), outlet.troubles
+        membership = patient._consumer.group_metadata()
+        full_s = time.monotonic()
+        turned_away = outlet.turned_away
+        while time.monotonic() < full_s + 8:  # longer than the session of 6 s: polling must go on
+            time.sleep(0.1)
+            assert len(outlet.frames) == 50
+        assert outlet.turned_away > turned_away + 10, "it went on offering"
+        assert patient._consumer.group_metadata() == membership, "same member, same generation: no rebalance"
         room["left"] = 10_000
         assert outlet.wait(lambda: len(outlet.frames) == 300)
         assert [f.seq for f in outlet.frames] == list(range(300))
@@ -197,13 +208,45 @@ def test_a_message_without_key_and_value_is_put_aside_as_well(
     broker: EmbeddedBroker, topic: str, producer: Any
 ) -> None:
     """kafka-python refuses to send a message that has neither; the source must not fall over it for ever."""
-    tracked = source(broker, topic)
+    dead = DeadLetters(broker.address, f"{topic}.dlq", 1 << 20)
     done: list[str] = []
-    tracked._dead_letters.add(error="no_camera", origin="t/0/0", key=None, value=None, done=lambda: done.append("x"))
-    tracked.close()
+    dead.add(error="no_camera", origin="t/0/0", key=None, value=None, done=lambda: done.append("x"))
+    dead.close()
     assert done == ["x"]
     (letter,) = dead_letters(broker, topic, 1)
     assert letter.key is None and not letter.value
+
+
+def test_a_message_of_five_megabytes_travels_from_end_to_end(broker: EmbeddedBroker, topic: str, producer: Any) -> None:
+    """With the defaults of the source; the producer's `max_request_size` is raised."""
+    picture = random.Random(5).randbytes(5 << 20)
+    for seq in range(3):
+        producer.send(topic, key=b"line-1", value=picture, headers=[("seq", b"%d" % seq)])
+    producer.send(topic, key=b"line-1", value=b"small", headers=[("seq", b"3")])
+    producer.flush(30)
+    outlet = NotingOutlet()
+    with Running(source(broker, topic), outlet):
+        assert outlet.wait(lambda: len(outlet.frames) == 4), (outlet.troubles, outlet.refused)
+    assert [frame.payload == picture for frame in outlet.frames] == [True, True, True, False]
+    assert [frame.seq for frame in outlet.frames] == [0, 1, 2, 3] and outlet.refused == []
+
+
+def test_frames_older_than_the_limit_are_skipped_counted_and_committed(
+    broker: EmbeddedBroker, topic: str, producer: Any
+) -> None:
+    now_ns = time.time_ns()
+    for seq in range(200):
+        captured = now_ns - (3_600_000_000_000 if seq < 150 else 0)
+        headers = [("seq", b"%d" % seq), ("captured_at", b"%d" % captured)]
+        producer.send(topic, key=b"line-1", value=b"x", headers=headers, partition=0)
+    producer.flush(10)
+    outlet = NotingOutlet()
+    with Running(source(broker, topic, max_age_ms=600_000), outlet) as running:
+        assert outlet.wait(lambda: len(outlet.frames) == 50), outlet.troubles
+        assert outlet.skipped == [("line-1", "stale")] * 150
+        assert [frame.seq for frame in outlet.frames] == list(range(150, 200))
+        running.source.finish(outlet.frames[0])
+    assert committed(broker, topic) == {0: 151}
 
 
 @pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])

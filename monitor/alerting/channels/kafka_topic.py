@@ -9,6 +9,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from monitor.alerting.channels.channel import DeliveryFailed, DeliveryRefused
+from streams.kafka_security import IN_THE_CLEAR, KafkaSecurity
 
 
 class KafkaTopicChannel:
@@ -16,8 +17,11 @@ class KafkaTopicChannel:
 
     name = "kafka"
 
-    def __init__(self, bootstrap_servers: str, topic: str, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, bootstrap_servers: str, topic: str, timeout_s: float = 10.0, security: KafkaSecurity = IN_THE_CLEAR
+    ) -> None:
         self._bootstrap_servers = bootstrap_servers
+        self._security = security
         self._topic = topic
         self._timeout_s = timeout_s
         self._producer: Any = None
@@ -33,6 +37,7 @@ class KafkaTopicChannel:
                     max_block_ms=round(self._timeout_s * 1000),
                     delivery_timeout_ms=round(self._timeout_s * 1000),
                     request_timeout_ms=round(self._timeout_s * 500),
+                    **self._security.arguments(),
                 )
             self._producer.send(
                 self._topic,
