@@ -2,54 +2,85 @@
 
 from __future__ import annotations
 
-import glob
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, NamedTuple
 
-import cv2
-import numpy as np
 import structlog
 
 from streams.camera_id import checked_camera
-from streams.frame import Frame
+from streams.film import Film, FilmError
+from streams.folder import FILMS, PICTURES, FolderFiles, find_files, is_film
+from streams.frame import Frame, Pixels
+from streams.pace import Pace
 from streams.source import Keep, Outlet
+from streams.watch import FolderAway, Found, Version, Watch, printable
+
+__all__ = ["FILMS", "PICTURES", "FilesSource", "FilesSourceOptions", "find_files"]
 
 log = structlog.get_logger(__name__)
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
-FILMS = frozenset({".mp4", ".mkv", ".avi", ".mov", ".gif", ".ts", ".webm", ".m4v"})
-
 WAIT_FOR_ROOM_S = 0.005
+LOOK_EVERY_S = 0.25
+"""How often a watched folder is looked at."""
+NOTHING_THERE_S = 1.0
+MAX_PICTURE_BYTES = 512 << 20
+"""A larger file is no picture that could be used, and would fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilesSourceOptions:
-    """`path` is a file, a folder or a pattern. `fps` paces the delivery; None goes as fast as there is room."""
+    """path: a file, a folder or a pattern. fps: paces the delivery; "native" plays films at their own pace; None goes
+    as fast as there is room. watch: wait for new files for ever. existing: with `watch`, take also those that are
+    there at the start."""
 
     camera: str
     path: str
-    fps: float | None = None
+    fps: float | Literal["native"] | None = None
     loop: bool = False
+    watch: bool = False
+    existing: bool = True
 
 
-def find_files(path: str) -> list[Path]:
-    """The pictures and films that a file name, a folder or a pattern (`**` included) means, sorted by name."""
-    root = Path(path).expanduser()
-    found = root.iterdir() if root.is_dir() else (Path(name) for name in glob.glob(str(root), recursive=True))
-    return sorted(file for file in found if file.is_file() and file.suffix.lower() in PICTURES | FILMS)
+class _Shot(NamedTuple):
+    """One picture, encoded or not, on its way into a frame. gap_s: its own pace, None where it has none."""
+
+    payload: bytes | None
+    pixels: Pixels | None
+    origin: str
+    captured_at_ns: int | None
+    gap_s: float | None
+
+
+class _Unread(Exception):
+    """A file, or the rest of it, that cannot be used; `reason` is for the ledger."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class _Changed(Exception):
+    """A watched file was written while it was read."""
 
 
 class FilesSource:
-    """Plays pictures and films in the order of their names, once or for ever."""
+    """Plays pictures and films in the order of their names, once or for ever; or watches for new ones.
+
+    The capture time of a played frame is now. A watched picture was taken when it was written, and a watched film had
+    been taken when it was.
+    """
 
     def __init__(self, options: FilesSourceOptions) -> None:
         self._options = options
         self._camera = checked_camera(options.camera)
+        self._pace = Pace(options.fps)
         self._seq = 0
-        self._next_due_s: float | None = None
 
     @property
     def name(self) -> str:
@@ -60,25 +91,10 @@ class FilesSource:
         return (self._camera,)
 
     def run(self, outlet: Outlet, stop: threading.Event) -> None:
-        while not stop.is_set():
-            files = find_files(self._options.path)
-            if not files:
-                outlet.trouble(self.name, f"no picture or film at {self._options.path}")
-                if not self._options.loop:
-                    return
-                stop.wait(1.0)
-                continue
-            outlet.trouble(self.name, None)
-            outlet.camera_up(self._camera, True)
-            before = self._seq
-            for file in files:
-                if not self._play(file, outlet, stop):
-                    return
-            if self._seq == before:
-                stop.wait(1.0)  # nothing could be read: not again at once
-            if not self._options.loop:
-                break
-        outlet.camera_up(self._camera, False)
+        if self._options.watch:
+            self._watch(outlet, stop)
+        else:
+            self._play_all(outlet, stop)
 
     def finish(self, frame: Frame) -> None:
         """A file stays where it is; there is nothing to note."""
@@ -89,60 +105,124 @@ class FilesSource:
     def close(self) -> None:
         """Nothing is held open between files."""
 
-    def _play(self, file: Path, outlet: Outlet, stop: threading.Event) -> bool:
-        """Deliver one file's frames; False where it was stopped."""
-        frames = self._film(file) if file.suffix.lower() in FILMS else self._picture(file)
-        empty = True
-        for payload, pixels, origin in frames:
-            empty = False
-            if not self._wait_for_turn(stop):
-                return False
-            self._seq += 1
-            frame = Frame(
-                camera=self._camera,
-                seq=self._seq,
-                captured_at_ns=time.time_ns(),
-                origin=origin,
-                payload=payload,
-                pixels=pixels,
-            )
-            while not outlet.offer(frame, Keep.ALL):
-                if stop.wait(WAIT_FOR_ROOM_S):
-                    return False
-        if empty:
-            log.warning("file_unreadable", camera=self._camera, file=str(file))
-            outlet.refuse(self._camera, "unreadable_file")
+    def _play_all(self, outlet: Outlet, stop: threading.Event) -> None:
+        while not stop.is_set():
+            files = find_files(self._options.path)
+            if not files:
+                outlet.trouble(self.name, f"no picture or film at {self._options.path}")
+                if not self._options.loop:
+                    return
+                stop.wait(NOTHING_THERE_S)
+                continue
+            outlet.trouble(self.name, None)
+            outlet.camera_up(self._camera, True)
+            before = self._seq
+            for file in files:
+                if not self._play(file, None, outlet, stop):
+                    return
+            if self._seq == before:
+                stop.wait(NOTHING_THERE_S)  # nothing could be read: not again at once
+            if not self._options.loop:
+                break
+        outlet.camera_up(self._camera, False)
+
+    def _watch(self, outlet: Outlet, stop: threading.Event) -> None:
+        files = FolderFiles(self._options.path)
+        watch = Watch(files, existing=self._options.existing, started_ns=time.time_ns(), stop=stop)
+        up: bool | None = None
+        while not stop.is_set():
+            try:
+                for found in watch.due():
+                    up = self._tell(up, None, outlet)
+                    if not self._take(found, watch, outlet, stop):
+                        return
+            except FolderAway as error:
+                up = self._tell(up, str(error), outlet)
+                stop.wait(NOTHING_THERE_S)
+            else:
+                up = self._tell(up, None, outlet)
+                stop.wait(LOOK_EVERY_S)
+
+    def _tell(self, was_up: bool | None, trouble: str | None, outlet: Outlet) -> bool:
+        """What is the matter with the watched folder, where that has changed; returns whether it is up."""
+        up = trouble is None
+        if up != was_up:
+            if trouble is not None:
+                log.warning("folder_away", camera=self._camera, error=trouble)
+            outlet.trouble(self.name, trouble)
+            outlet.camera_up(self._camera, up)
+        return up
+
+    def _take(self, found: Found, watch: Watch, outlet: Outlet, stop: threading.Event) -> bool:
+        """Deliver a watched file; False where it was stopped."""
+        if found.gone:
+            self._refuse(found.name, "vanished", "it was gone before it was read", outlet)
+            return not stop.is_set()
+        try:
+            return self._play(Path(found.name), found.version, outlet, stop)
+        except _Changed:
+            watch.put_back(found.name)
+            return not stop.is_set()
+
+    def _play(self, file: Path, version: Version | None, outlet: Outlet, stop: threading.Event) -> bool:
+        """Deliver one file's frames; False where it was stopped. version: of a watched file."""
+        shots = self._film(file, version) if is_film(file.name) else self._picture(file, version)
+        try:
+            with closing(shots):
+                for shot in shots:
+                    if not self._pace.wait(shot.gap_s, stop):
+                        return False
+                    frame = self._frame(shot)
+                    while not outlet.offer(frame, Keep.ALL):
+                        if stop.wait(WAIT_FOR_ROOM_S):
+                            return False
+        except (_Unread, FilmError) as error:
+            self._refuse(str(file), error.reason, str(error), outlet)
         return not stop.is_set()
 
-    def _picture(self, file: Path) -> Iterator[tuple[bytes | None, None, str]]:
+    def _frame(self, shot: _Shot) -> Frame:
+        self._seq += 1
+        now_ns = time.time_ns()
+        return Frame(
+            camera=self._camera,
+            seq=self._seq,
+            captured_at_ns=now_ns if shot.captured_at_ns is None else max(0, min(shot.captured_at_ns, now_ns)),
+            origin=shot.origin,
+            payload=shot.payload,
+            pixels=shot.pixels,
+        )
+
+    def _refuse(self, file: str, reason: str, error: str, outlet: Outlet) -> None:
+        log.warning("file_unreadable", camera=self._camera, file=printable(file), reason=reason, error=error)
+        outlet.refuse(self._camera, reason)
+
+    def _picture(self, file: Path, version: Version | None) -> Generator[_Shot, None, None]:
         try:
-            payload = file.read_bytes()
+            with open(file, "rb") as opened:
+                before = _version_of(opened.fileno())
+                if before.size > MAX_PICTURE_BYTES:
+                    raise _Unread("oversized", f"it has {before.size} bytes; the limit is {MAX_PICTURE_BYTES}")
+                payload = opened.read(MAX_PICTURE_BYTES)
+                after = _version_of(opened.fileno())
+        except FileNotFoundError:
+            raise _Unread("vanished", "it was gone before it was read") from None
         except OSError as error:
-            log.warning("file_unreadable", camera=self._camera, file=str(file), error=str(error))
-            return
-        yield payload, None, str(file)
+            raise _Unread("unreadable_file", error.strerror or type(error).__name__) from None
+        if version is not None and not version == before == after:
+            raise _Changed
+        yield _Shot(payload, None, printable(str(file)), None if version is None else version.mtime_ns, None)
 
-    def _film(self, file: Path) -> Iterator[tuple[None, np.ndarray, str]]:
-        capture = cv2.VideoCapture(str(file), cv2.CAP_FFMPEG)
+    def _film(self, file: Path, version: Version | None) -> Generator[_Shot, None, None]:
+        film = Film(file)
         try:
-            index = 0
-            while True:
-                ok, pixels = capture.read()
-                if not ok or pixels is None:
-                    return
-                yield None, np.asarray(pixels, dtype=np.uint8), f"{file}#{index}"
-                index += 1
+            began_ns = None if version is None else version.mtime_ns - round(film.length_s * 1e9)
+            for shown in film.frames():
+                captured_at_ns = None if began_ns is None else began_ns + round(shown.at_s * 1e9)
+                yield _Shot(None, shown.pixels, f"{printable(str(file))}#{shown.index}", captured_at_ns, shown.gap_s)
         finally:
-            capture.release()
+            film.close()
 
-    def _wait_for_turn(self, stop: threading.Event) -> bool:
-        """Wait until the next frame is due; False where stopped meanwhile."""
-        if self._options.fps is None:
-            return not stop.is_set()
-        now_s = time.monotonic()
-        if self._next_due_s is None or self._next_due_s < now_s - 1.0:
-            self._next_due_s = now_s  # a long stall is not made up for by a burst
-        if self._next_due_s > now_s and stop.wait(self._next_due_s - now_s):
-            return False
-        self._next_due_s += 1.0 / self._options.fps
-        return True
+
+def _version_of(handle: int) -> Version:
+    found = os.fstat(handle)
+    return Version(found.st_mtime_ns, found.st_size)

@@ -30,7 +30,7 @@ def write_film(
     complete or not at all. `on_frame(done, total)` is told of progress. Raises OSError where the
     folder cannot be written.
     """
-    import av  # noqa: PLC0415 - only the extra `embedded` brings it
+    import av  # noqa: PLC0415 - only who writes a film waits for it
 
     if not path.parent.is_dir():
         raise FileNotFoundError(f"no folder {path.parent} for the film: create it first")

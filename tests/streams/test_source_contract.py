@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 Make = Callable[[], Source]
 
 
-@pytest.fixture(params=["kafka", "rtsp", "files"])
+@pytest.fixture(params=["kafka", "rtsp", "files", "watched"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
     """Makes a source of one kind that has at least 20 frames to give, anew at each call."""
     with ExitStack() as stack:
@@ -35,6 +35,11 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
             producer.close()
             options = KafkaSourceOptions(broker.address, topic, f"contract-{topic}", session_timeout_ms=6_000)
             yield lambda: KafkaSource(options)
+            return
+        if request.param == "watched":
+            for i in range(40):
+                (tmp_path / f"{i:02}.jpg").write_bytes(b"\xff\xd8\xff\xd9")
+            yield lambda: FilesSource(FilesSourceOptions("c", str(tmp_path), watch=True))
             return
         write_film(Line(1, 0, width=64, height=48), tmp_path / "film.mp4", 4)
         if request.param == "rtsp":
