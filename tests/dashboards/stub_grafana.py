@@ -46,6 +46,8 @@ class StubGrafana:
                 result = 200, {"database": "ok", "version": self.version}
             case ["GET", "api", "annotations"]:
                 result = 200, self._find(query)
+            case ["POST", "api", "annotations"] if not body.get("text"):
+                result = 400, {"message": "Failed to save annotation"}
             case ["POST", "api", "annotations"]:
                 result = 200, self._post_annotation(body)
             case ["PATCH", "api", "annotations", identity]:

@@ -1,0 +1,66 @@
+"""Whether pictures of alerts can be written, and how long there is room for them."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from monitor.doctor.finding import Finding, failed, ok, warning
+from monitor.settings import Evidence
+
+LEAST_BYTES = 50_000_000
+LITTLE_BYTES = 1_000_000_000
+ALERT_BYTES = 400_000
+"""What one alert takes, roughly: a camera's JPEG and its heat map."""
+COUNTED = 20_000
+"""So many pictures give the rate well enough."""
+
+
+def examine_evidence(settings: Evidence, over: threading.Event) -> Iterator[Finding]:
+    folder = settings.dir.expanduser()
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    try:
+        if not there.is_dir():
+            raise NotADirectoryError(20, f"{there} is no folder")
+        with tempfile.TemporaryFile(dir=there, prefix=".linewatch-doctor-"):
+            pass
+        free = shutil.disk_usage(there).free
+    except OSError as error:
+        yield failed(
+            f"{folder}: cannot be written ({(error.strerror or type(error).__name__).lower()})",
+            "give the service's user the right to write there, or set evidence.dir",
+        )
+        return
+    told = f"{folder}: can be written" + ("" if there == folder else "; it will be made")
+    if free < LEAST_BYTES:
+        yield failed(f"{told}, but only {_size(free)} are free", "make room: alerts would be told without pictures")
+    elif free < LITTLE_BYTES:
+        yield warning(f"{told}, but only {_size(free)} are free", "make room, or lower evidence.keep_days")
+    else:
+        yield ok(f"{told}, {_size(free)} free")
+    yield _room(folder, free, settings.keep_days)
+
+
+def _room(folder: Path, free: int, keep_days: float) -> Finding:
+    """How long the room lasts, by what the alerts of the past took."""
+    pictures = [file.stat() for file in itertools.islice(folder.glob("*/*.jpg"), COUNTED)]
+    if not pictures:
+        return ok(f"room for about {free // ALERT_BYTES:,} alerts")
+    days = max(1.0, (time.time() - min(picture.st_mtime for picture in pictures)) / 86_400)
+    a_day = sum(picture.st_size for picture in pictures) / days
+    lasts = free / max(a_day, 1.0)
+    told = f"{_size(round(a_day))} a day so far: the free room lasts about {min(lasts, 99_999):,.0f} days"
+    if lasts < keep_days and days < keep_days:
+        return warning(
+            f"{told}, and pictures are kept for {keep_days:g}", "lower evidence.keep_days, or give it more room"
+        )
+    return ok(told)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -1,0 +1,54 @@
+"""The last net: no finding leaves with a secret in it, whatever a library wrote into its error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, SecretStr
+
+from monitor.doctor.finding import Examined, Finding
+from monitor.settings import Settings
+
+LEAST = 4
+"""A shorter secret would also be found where it is none; an address that holds one is redacted where it is told."""
+
+
+def secrets_of(settings: Settings) -> frozenset[str]:
+    """Every secret of the settings; of addresses the password and the query, as written and as meant."""
+    return frozenset(text for secret in _opened(settings) for text in (secret, unquote(secret)) if len(text) >= LEAST)
+
+
+def without_secrets(examined: Examined, secrets: frozenset[str]) -> Examined:
+    """The same with `***` for every secret."""
+
+    def clean(text: str) -> str:
+        for secret in sorted(secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
+
+    def cleaned(found: Finding) -> Finding:
+        return replace(found, said=clean(found.said), remedy=None if found.remedy is None else clean(found.remedy))
+
+    return Examined(examined.name, tuple(cleaned(finding) for finding in examined.findings))
+
+
+def _opened(value: Any) -> Iterator[str]:
+    if isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _opened(getattr(value, name))
+    elif isinstance(value, tuple):
+        for one in value:
+            yield from _opened(one)
+    elif isinstance(value, SecretStr):
+        secret = value.get_secret_value()
+        if "://" not in secret:
+            yield secret
+            return
+        try:
+            parts = urlsplit(secret)
+            yield from filter(None, (parts.password, parts.query))
+        except ValueError:
+            yield secret
