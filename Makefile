@@ -27,6 +27,17 @@ test: .venv/.ready-dev ## The whole suite: linters, types, floors, tests
 quick: .venv/.ready-dev ## The tests that take less than five seconds each
 	$(BIN)/python -m pytest -m "not slow"
 
+MINUTES ?= 10
+SEED ?=
+
+.PHONY: soak
+soak: .venv/.ready-dev ## Six cameras under faults at random for MINUTES=10, from SEED= or a printed one
+	$(BIN)/python -m scripts.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+.PHONY: reliability
+reliability: .venv/.ready-dev ## docs/reliability.md: every fault, how soon it is noticed and over
+	$(BIN)/python -m scripts.reliability
+
 .PHONY: picture
 picture: .venv/.ready-dev ## The README's picture, from a running demo on PORT
 	$(BIN)/python scripts/page_picture.py http://127.0.0.1:$(PORT)/ docs/images/page.png

@@ -95,7 +95,26 @@ def _overview() -> Section:
             "1": {"text": "up", "color": "green", "index": 1},
         },
     )
-    return Section("Line", [GridLine(4, numbers), GridLine(7, [alerts, states])])
+    troubles = state_timeline(
+        "Camera trouble",
+        "What was wrong with the cameras themselves: covered, dark, moved, ... Alerts about parts are held back then.",
+        Query(f"linewatch_camera_trouble{_CAMERA} == 1", "{{camera}} {{condition}}"),
+        {"1": {"text": "trouble", "color": "orange", "index": 0}},
+    )
+    held_back = timeseries(
+        "Alerts held back",
+        "Alerts about parts that did not go out, by reason: cool-down, or trouble of the camera.",
+        "short",
+        [
+            Query(
+                f"sum by (camera, reason) (increase(linewatch_alerts_held_back_total{_CAMERA}[{_RATE}]))",
+                "{{camera}} {{reason}}",
+            )
+        ],
+        custom=_BARS,
+        minimum=0,
+    )
+    return Section("Line", [GridLine(4, numbers), GridLine(7, [alerts, states]), GridLine(6, [troubles, held_back])])
 
 
 def _pictures() -> Section:

@@ -56,6 +56,17 @@ RULES = (
         "picture, a producer at rest, or a clock that is wrong.",
     ),
     Rule(
+        uid="linewatch-camera-trouble",
+        title="Camera in trouble",
+        expr="linewatch_camera_trouble",
+        above=0.5,
+        lasting="1m",
+        severity="warning",
+        summary="Camera {{ $labels.camera }}: {{ $labels.condition }}",
+        description="The camera itself is not as it should be, so its alerts about parts are "
+        "held back. docs/camera-health.md says what each condition means and what to do.",
+    ),
+    Rule(
         uid="linewatch-kafka-lag",
         title="Kafka lag high",
         expr="max by (topic, partition) (linewatch_kafka_lag)",

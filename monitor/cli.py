@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from monitor import logs
-from monitor.commands import dashboards, demo, evaluate, importing, run, simulate, train
+from monitor.commands import dashboards, demo, doctor, evaluate, importing, ingest, run, simulate, train
 
 app = typer.Typer(
     name="linewatch",
@@ -48,7 +48,9 @@ app.command("train", epilog=train.EXAMPLE)(train.train)
 app.command("evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command("import", epilog=importing.EXAMPLE)(importing.import_checkpoint)
 app.command("run", epilog=run.EXAMPLE)(run.run)
+app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
+app.command("ingest", epilog=ingest.EXAMPLE)(ingest.ingest)
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
 app.add_typer(dashboards.app, name="dashboards")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -26,11 +27,17 @@ from monitor.alerting.dispatch import Dispatcher
 from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import Outbox
 from monitor.alerting.reporter import Reporter
+from monitor.alerting.takeover import Takeover
 from monitor.housekeeping import Housekeeping
 from monitor.inputs import Input
 from monitor.judging.episodes import EpisodeRule, Episodes
+from monitor.judging.health import CameraHealth, measure
 from monitor.judging.judge import Baseline, Judge
+from monitor.judging.presence import Presence
+from monitor.judging.references import RedisReferences
+from monitor.judging.watch import CameraWatch
 from monitor.judging.window import RedisWindow
+from monitor.kafka_security import security_of
 from monitor.pipeline import Pipeline, Stages
 from monitor.publishing import ScorePublisher
 from monitor.scoring.decoding import Decoder
@@ -47,6 +54,7 @@ from streams.kafka import KafkaSource, KafkaSourceOptions
 from streams.redact import redact
 from streams.rtsp import RtspSource, RtspSourceOptions
 from streams.source import Source
+from streams.usb import UsbSource, UsbSourceOptions
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +63,10 @@ FLUSH_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A composed service. `run` blocks until its sources end or `stop` is called."""
+    """A composed service. `run` blocks until its sources end or `stop` is called.
+
+    held_back: how many alerts of a camera were held back, by reason.
+    """
 
     settings: Settings
     pipeline: Pipeline
@@ -66,6 +77,7 @@ class Service:
     board: Board
     metrics: Metrics
     outbox: Outbox
+    held_back: Callable[[str], Mapping[str, int]]
 
     def run(self) -> None:
         """Serve, watch, and end in order: stop reading, finish what was read, flush the outbox, commit."""
@@ -114,9 +126,12 @@ def compose(settings: Settings) -> Service:
     server = HttpServer(settings.http.host, settings.http.port)
     episodes = Episodes(episode_rule(settings))
     worker = Worker(scorer)
+    presence = Presence()
+    health = CameraHealth(settings.health.rules) if settings.health.enabled else None
+    watch = CameraWatch(health, presence, RedisReferences(client, settings.redis.prefix))
 
     def written(event: Event) -> None:
-        if event.alert.ended_at is None:
+        if event.alert.ended_at is None and event.alert.frame is not None:
             metrics.to_alert.observe(max(0.0, time.time() - event.alert.frame.captured_at / 1e9))
 
     def delivered(channel: str, outcome: str) -> None:
@@ -139,14 +154,24 @@ def compose(settings: Settings) -> Service:
             max_bytes=settings.limits.queue_bytes,
             live_frames=settings.batching.live_frames,
         ),
-        decoder=Decoder(info.preprocess.picture, settings.limits.max_pixels, settings.batching.decode_threads),
+        decoder=Decoder(
+            info.preprocess.picture,
+            settings.limits.max_pixels,
+            settings.batching.decode_threads,
+            measure if health is not None else None,
+        ),
         worker=worker,
+        presence=presence,
+        watch=watch,
+        takeover=Takeover(outbox, episodes, watch),
         judge=Judge(
             window(settings, client), baseline(scorer), settings.alerts.threshold, settings.window.warm_up_frames
         ),
         episodes=episodes,
         reporter=reporter,
-        publisher=ScorePublisher(publish.bootstrap_servers, publish.scores_topic, info.model_id, delivered)
+        publisher=ScorePublisher(
+            publish.bootstrap_servers, publish.scores_topic, info.model_id, delivered, security_of(publish.security)
+        )
         if publish
         else None,
         ledger=ledger,
@@ -166,6 +191,8 @@ def compose(settings: Settings) -> Service:
                 events=lambda: async_redis_client(settings),
                 token=settings.http.token.get_secret_value() if settings.http.token else None,
                 warm_up_frames=settings.window.warm_up_frames,
+                held_back=episodes.held_back_at,
+                accept_view=watch.accept,
             )
         )
     )
@@ -195,17 +222,24 @@ def compose(settings: Settings) -> Service:
         board=board,
         metrics=metrics,
         outbox=outbox,
+        held_back=episodes.held_back_at,
     )
 
 
 def source_of(entry: Input) -> Source:
     """The adapter of one entry of `sources`."""
     if entry.kafka is not None:
-        return KafkaSource(KafkaSourceOptions(**entry.kafka.model_dump()))
+        return KafkaSource(
+            KafkaSourceOptions(
+                **entry.kafka.model_dump(exclude={"security"}), security=security_of(entry.kafka.security)
+            )
+        )
     if entry.rtsp is not None:
         return RtspSource(
             RtspSourceOptions(**entry.rtsp.model_dump(exclude={"url"}), url=entry.rtsp.url.get_secret_value())
         )
+    if entry.usb is not None:
+        return UsbSource(UsbSourceOptions(**entry.usb.model_dump()))
     assert entry.files is not None  # the settings allow exactly one kind
     return FilesSource(FilesSourceOptions(**entry.files.model_dump()))
 
@@ -214,7 +248,10 @@ def channels(settings: Settings) -> list[Channel]:
     """Where alerts go, besides the page."""
     found: list[Channel] = []
     if settings.publish is not None:
-        found.append(KafkaTopicChannel(settings.publish.bootstrap_servers, settings.publish.alerts_topic))
+        publish = settings.publish
+        found.append(
+            KafkaTopicChannel(publish.bootstrap_servers, publish.alerts_topic, security=security_of(publish.security))
+        )
     if settings.grafana is not None:
         grafana = settings.grafana
         found.append(

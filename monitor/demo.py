@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from monitor.alerting.alert import Alert
+from monitor.alerting.alert import ANOMALY, Alert
 from monitor.compose import Service, compose
 from monitor.embedded import EmbeddedBroker, EmbeddedRtsp, EmbeddedValkey
 from monitor.serving.ledger import Account
@@ -224,7 +224,8 @@ def _drain(service: Service, sent: dict[str, int], patience_s: float = 15.0) -> 
 def _report(
     camera: str, account: Account, truth: Sequence[Planted], alerts: Sequence[Alert], from_ns: int, until_ns: int
 ) -> CameraReport:
-    alarms = [Alarm(a.camera, a.started_at, a.ended_at) for a in alerts if a.camera == camera]
+    about_parts = (a for a in alerts if a.camera == camera and a.condition == ANOMALY)
+    alarms = [Alarm(a.camera, a.started_at, a.ended_at) for a in about_parts]
     return CameraReport(camera, account, match(truth, alarms, SLACK_S, from_ns, until_ns))
 
 

@@ -13,7 +13,7 @@ import structlog
 from monitor.alerting.dispatch import Dispatcher
 from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import Outbox
-from monitor.judging.episodes import Episodes
+from monitor.judging.episodes import Episodes, Reason
 from monitor.serving.board import Board
 from monitor.serving.metrics import Metrics
 
@@ -50,15 +50,13 @@ class Housekeeping:
         self._keep_s = keep_days * 86_400
         self._stop = threading.Event()
         self._redis_answers: bool | None = None
-        self._adopted = False
-        self._held_back: dict[str, int] = {}
+        self._held_back: dict[tuple[str, Reason], int] = {}
         self._next_sweep_s = 0.0
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
     def start(self) -> None:
         """Look round once, so that the first answer of /readyz is true, and then on and on."""
         self._look_round()
-        self._adopt()
         self._thread.start()
 
     def stop(self) -> None:
@@ -76,9 +74,9 @@ class Housekeeping:
         self._check_redis()
         for camera, up in self._board.read_all(lambda s: (s.camera, s.up)):
             self._metrics.camera_up.labels(camera).set(1 if up else 0)
-        for camera, count in list(self._episodes.held_back.items()):
-            self._metrics.held_back.labels(camera).inc(count - self._held_back.get(camera, 0))
-            self._held_back[camera] = count
+        for (camera, reason), count in list(self._episodes.held_back.items()):
+            self._metrics.held_back.labels(camera, reason.value).inc(count - self._held_back.get((camera, reason), 0))
+            self._held_back[camera, reason] = count
         if time.monotonic() >= self._next_sweep_s:
             self._next_sweep_s = time.monotonic() + SWEEP_EVERY_S
             gone = self._evidence.sweep(time.time())
@@ -106,21 +104,5 @@ class Housekeeping:
         if answers and self._redis_answers is False:
             log.info("redis_answers", address=self._address)
             self._board.trouble("window", None)  # the next batch finds out whether it is true
-            self._adopt()
         self._redis_answers = answers
         self._board.trouble("redis", None if answers else f"Redis at {self._address} does not answer; retrying")
-
-    def _adopt(self) -> None:
-        """Episodes that were firing when an earlier process ended go on, so that their end is told.
-
-        Once only, at the first contact: later, what Redis calls firing may have ended here and wait to be written.
-        """
-        if self._adopted:
-            return
-        try:
-            self._episodes.adopt(
-                alert.episode() for alert in self._outbox.firing() if self._episodes.active(alert.camera) is None
-            )
-            self._adopted = True
-        except redis.RedisError as error:
-            log.info("episodes_not_adopted", error=type(error).__name__)

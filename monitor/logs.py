@@ -55,5 +55,6 @@ def set_up(log_format: LogFormat = "text", level: str = "info") -> None:
     root.setLevel(logging.WARNING)
     for ours in ("monitor", "streams", "models", "dashboards"):
         logging.getLogger(ours).setLevel(level.upper())
-    # kafka-python repeats every failed connection attempt several times a second; our sources tell of it once.
+    # kafka-python repeats every failed connection attempt several times a second; our sources tell of it once. And its
+    # debug messages hold the logins of SASL.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)

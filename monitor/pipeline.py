@@ -11,14 +11,17 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
 
 from monitor.alerting.reporter import Reporter
-from monitor.judging.episodes import Change, Episodes, Transition
+from monitor.alerting.takeover import Takeover
+from monitor.judging.episodes import Change, Episodes, Hold, Transition
 from monitor.judging.judge import Judge, Verdict
+from monitor.judging.presence import Presence
+from monitor.judging.watch import CameraWatch, Notice
 from monitor.publishing import ScorePublisher
 from monitor.scoring.decoding import Batch, Decoder, Rejected
 from monitor.scoring.inbox import Arrival, Inbox
@@ -45,6 +48,9 @@ class Stages:
     inbox: Inbox
     decoder: Decoder
     worker: Worker
+    presence: Presence
+    watch: CameraWatch
+    takeover: Takeover
     judge: Judge
     episodes: Episodes
     reporter: Reporter
@@ -66,7 +72,7 @@ class Pipeline:
         self._max_wait_s = max_wait_s
         self._stop = threading.Event()
         self._readers = [
-            SourceThread(source, stages.inbox, stages.ledger, stages.board, stages.metrics, self._stop)
+            SourceThread(source, stages.inbox, stages.ledger, stages.board, stages.metrics, stages.presence, self._stop)
             for source in sources
         ]
         self._decoded: queue.Queue[Batch | None] = queue.Queue(maxsize=1)
@@ -159,6 +165,7 @@ class Pipeline:
             while len(self._held) > MAX_HELD and not self._ending.is_set():
                 time.sleep(0.2)
                 self._finish_held()
+            self._look_round()
             try:
                 return self._scored.get(timeout=0.5)
             except queue.Empty:
@@ -166,16 +173,52 @@ class Pipeline:
 
     def _judge_batch(self, scores: list[Score]) -> tuple[list[Verdict], list[Transition]]:
         metrics = self._s.metrics
+        self._meet({score.frame.camera for score in scores})
+        with metrics.stage.labels("health").time():
+            holds, notices = self._s.watch.see(scores)
         with metrics.stage.labels("window").time():
-            verdicts = self._s.judge.judge(scores)
+            held = {index for index, hold in enumerate(holds) if hold is not Hold.NO}
+            verdicts = self._s.judge.judge(scores, keep_out=held)
         self._s.board.trouble("window", self._s.judge.trouble)
         with metrics.stage.labels("report").time():
-            transitions = [t for t in (self._s.episodes.step(v) for v in verdicts) if t is not None]
+            self._tell(notices)
+            steps = (self._s.episodes.step(v, hold) for v, hold in zip(verdicts, holds, strict=True))
+            transitions = [t for t in steps if t is not None]
             self._s.reporter.report(transitions)
         self._s.board.trouble("evidence", self._s.reporter.evidence_trouble)
         for verdict in verdicts:
             self._s.ledger.scored(verdict.frame.camera)
         return verdicts, transitions
+
+    def _look_round(self) -> None:
+        """What is to be noticed where no frame comes."""
+        try:
+            for camera in self._s.watch.departed():
+                self._s.episodes.forget(camera)
+                self._s.takeover.forget(camera)
+            self._meet(self._s.presence.silence_s())
+            self._tell(self._s.watch.tick())
+        except Exception:
+            log.exception("camera_watch_failed")
+
+    def _meet(self, cameras: Iterable[str]) -> None:
+        """Go on with what was firing at cameras that are new here, and show it."""
+        for camera in self._s.takeover.meet(cameras):
+            conditions = self._s.watch.conditions(camera)
+            self._s.board.in_trouble(camera, conditions)
+            for condition in conditions:
+                self._s.metrics.camera_trouble.labels(camera, condition).set(1)
+
+    def _tell(self, notices: list[Notice]) -> None:
+        """Report what began or ended at the cameras themselves, and show it."""
+        for notice in notices:
+            trouble, metrics = notice.trouble, self._s.metrics
+            self._s.reporter.report_trouble(trouble, notice.frame)
+            holds = trouble.ended_at_ns is None
+            metrics.camera_trouble.labels(trouble.camera, trouble.condition.value).set(1 if holds else 0)
+            if holds:
+                metrics.camera_troubles.labels(trouble.camera, trouble.condition.value).inc()
+            self._s.board.in_trouble(trouble.camera, self._s.watch.conditions(trouble.camera))
 
     def _hold(self, arrivals: list[Arrival]) -> None:
         """Remember frames until they may be finished; without their pictures where that can take a while."""

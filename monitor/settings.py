@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from monitor.health_settings import CameraHealth
 from monitor.inputs import Input, KafkaSecurity, each_camera_once
 from monitor.section import Section, Servers
 
@@ -185,6 +186,7 @@ class Settings(Section):
     batching: Batching = Batching()
     window: Window = Window()
     alerts: Alerts = Alerts()
+    health: CameraHealth = CameraHealth()
     subscriptions: tuple[dict[str, Any], ...] = Field(
         (), max_length=0, description="Not served yet: alerts go to the topic, the page and Grafana."
     )

@@ -10,7 +10,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -21,7 +21,11 @@ PREFIX = "LINEWATCH_"
 NOT_SETTINGS = frozenset({"LINEWATCH_DATA"})
 """Variables with our prefix that other tools use."""
 
+BRANCHES = frozenset({"float", "int", "str", "constrained-str", "constrained-float"})
+"""What pydantic calls the branches of a union."""
+
 Path_ = tuple[str | int, ...]
+Tree = TypeVar("Tree", bound=BaseModel)
 
 
 class ConfigError(ValueError):
@@ -35,23 +39,29 @@ class _Document:
 
 
 def load_settings(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings of `path`, with `LINEWATCH_<SECTION>__<KEY>` laid over them.
+    """The settings of the monitor. Raises ConfigError as `load_tree` does."""
+    return load_tree(path, Settings, environ)
+
+
+def load_tree(path: Path, tree: type[Tree], environ: Mapping[str, str] | None = None) -> Tree:
+    """The settings of `path` as this tree, with `LINEWATCH_<SECTION>__<KEY>` laid over them.
 
     Raises ConfigError with every fault that was found. Relative paths stay relative to the working folder.
     """
     document = _read(path)
     data = document.data if document.data is not None else {}
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}:1: expected a mapping with the key `model`, found {_kind(data)}")
-    origins = _overlay(data, os.environ if environ is None else environ)
+        first = next(name for name, field in tree.model_fields.items() if field.is_required())
+        raise ConfigError(f"{path}:1: expected a mapping with the key `{first}`, found {_kind(data)}")
+    origins = _overlay(data, os.environ if environ is None else environ, tree)
     try:
-        return Settings.model_validate(data)
+        return tree.model_validate(data)
     except ValidationError as error:
         found_all = error.errors(include_url=False)
         # A broken entry is left out of its list, which may then look too short: the second fault is none.
         inside = {found["loc"][0] for found in found_all if len(found["loc"]) > 1}
         faults = [
-            _fault(path, document.lines, origins, found)
+            _fault(path, document.lines, origins, found, tree)
             for found in found_all
             if not (found["type"] == "too_short" and found["loc"][0] in inside)
         ]
@@ -106,7 +116,7 @@ def _collect(node: yaml.Node, key: Path_, lines: dict[Path_, int], path: Path) -
             _collect(value, (*key, index), lines, path)
 
 
-def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> dict[Path_, str]:
+def _overlay(data: dict[str, Any], environ: Mapping[str, str], tree: type[BaseModel]) -> dict[Path_, str]:
     """Lays the environment over `data`; returns which variable set which key."""
     origins: dict[Path_, str] = {}
     for variable in sorted(environ):
@@ -118,7 +128,7 @@ def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> dict[Path_, st
             if not isinstance(target.get(part), dict):
                 target[part] = {}
             target = target[part]
-        target[key[-1]] = _value(environ[variable], _annotation(key))
+        target[key[-1]] = _value(environ[variable], _annotation(tree, key))
         origins[key] = variable
     return origins
 
@@ -134,8 +144,8 @@ def _value(text: str, annotation: Any) -> Any:
         return text
 
 
-def _annotation(key: tuple[str, ...]) -> Any:
-    model: Any = Settings
+def _annotation(tree: type[BaseModel], key: tuple[str, ...]) -> Any:
+    model: Any = tree
     annotation: Any = None
     for part in key:
         if not (isinstance(model, type) and issubclass(model, BaseModel)) or part not in model.model_fields:
@@ -146,22 +156,24 @@ def _annotation(key: tuple[str, ...]) -> Any:
     return annotation
 
 
-def _fault(path: Path, lines: Mapping[Path_, int], origins: Mapping[Path_, str], found: Any) -> str:
+def _fault(
+    path: Path, lines: Mapping[Path_, int], origins: Mapping[Path_, str], found: Any, tree: type[BaseModel]
+) -> str:
     key: Path_ = tuple(part for part in found["loc"] if not _is_branch(part))
     origin = next((origins[key[:n]] for n in range(len(key), 0, -1) if key[:n] in origins), None)
     where = f"environment variable {origin}" if origin else f"{path}:{_line(lines, key)}"
-    return f"{where}: {_name(key) or '(top level)'}: {_message(key, found)}"
+    return f"{where}: {_name(key) or '(top level)'}: {_message(key, found, tree)}"
 
 
 def _is_branch(part: str | int) -> bool:
     """Pydantic names the branch of a union in the location; that is no key of the file."""
-    return isinstance(part, str) and (part.startswith("literal[") or part in {"float", "constrained-str", "int", "str", "constrained-float"})
+    return isinstance(part, str) and (part.startswith("literal[") or part in BRANCHES)
 
 
-def _message(key: Path_, found: Any) -> str:
+def _message(key: Path_, found: Any, tree: type[BaseModel]) -> str:
     kind, message = found["type"], str(found["msg"]).removeprefix("Value error, ")
     if kind == "extra_forbidden":
-        known = _known(key[:-1])
+        known = _known(tree, key[:-1])
         close = difflib.get_close_matches(str(key[-1]), known, n=1)
         hint = f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}" if known else ""
         return f"unknown key{hint}"
@@ -175,8 +187,8 @@ def _message(key: Path_, found: Any) -> str:
     return f"{message}, found {given!r}"
 
 
-def _known(key: Path_) -> list[str]:
-    model: Any = Settings
+def _known(tree: type[BaseModel], key: Path_) -> list[str]:
+    model: Any = tree
     for part in key:
         if isinstance(part, int):
             continue

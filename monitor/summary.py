@@ -9,8 +9,13 @@ from monitor.serving.ledger import Account
 HEADINGS = ("camera", "captured", "scored", "dropped", "failed", "in flight", "fps", "alerts")
 
 
-def summary(accounts: Mapping[str, Account], alerts: Mapping[str, int], elapsed_s: float) -> str:
-    """A table, a line a camera, then whether every frame is accounted for."""
+def summary(
+    accounts: Mapping[str, Account],
+    alerts: Mapping[str, int],
+    elapsed_s: float,
+    held_back: Mapping[str, Mapping[str, int]] | None = None,
+) -> str:
+    """A table, a line a camera, then whether every frame is accounted for, and the alerts that were held back."""
     rows = [
         (
             camera,
@@ -35,6 +40,10 @@ def summary(accounts: Mapping[str, Account], alerts: Mapping[str, int], elapsed_
         f"{scored} frames scored in {elapsed_s:.1f} s; "
         + ("every frame is accounted for." if lost == 0 else f"{lost} FRAMES ARE NOT ACCOUNTED FOR.")
     )
+    for camera, reasons in (held_back or {}).items():
+        if reasons:
+            told = ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in sorted(reasons.items()))
+            lines.append(f"Alerts of {camera} that were held back: {told}.")
     return "\n".join(lines)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import structlog
 
+from monitor.judging.presence import Presence
 from monitor.scoring.inbox import Inbox
 from monitor.serving.board import Board
 from monitor.serving.ledger import Ledger
@@ -20,44 +22,83 @@ log = structlog.get_logger(__name__)
 class SourceOutlet:
     """What one source sees of the monitor (the port `streams.source.Outlet`)."""
 
-    def __init__(self, source: Source, inbox: Inbox, ledger: Ledger, board: Board, metrics: Metrics) -> None:
+    def __init__(
+        self, source: Source, inbox: Inbox, ledger: Ledger, board: Board, metrics: Metrics, presence: Presence
+    ) -> None:
         self._source = source
+        self._presence = presence
+        self._is_topic = not source.cameras
         self._inbox = inbox
         self._ledger = ledger
         self._board = board
         self._metrics = metrics
 
     def offer(self, frame: Frame, keep: Keep) -> bool:
-        return self._inbox.offer(self._source, frame, keep)
+        taken = self._inbox.offer(self._source, frame, keep)
+        if not taken:
+            self._presence.held_up(self._source.name)
+        elif self._is_topic or keep is Keep.NEWEST:
+            self._presence.heard(frame.camera, self._source.name)
+        return taken
 
     def refuse(self, camera: str, reason: str) -> None:
+        self._heard(camera)
         self._ledger.captured(camera)
         self._ledger.failed(camera, reason)
 
     def skip(self, camera: str, reason: str) -> None:
+        self._heard(camera)
         self._ledger.captured(camera)
         self._ledger.dropped(camera, reason)
 
     def camera_up(self, camera: str, up: bool) -> None:
         self._board.reported(camera, up)
         self._metrics.camera_up.labels(camera).set(1 if up else 0)
+        if up:
+            self._presence.gone(camera)  # it is heard by its frames from now on, if it is one that goes on for ever
+        else:
+            self._presence.expected(camera, self._source.name)
+
+    def camera_gone(self, camera: str) -> None:
+        self._presence.left(camera)
+        self._board.gone(camera)
+        with contextlib.suppress(KeyError):  # prometheus_client's word for a series that never was
+            self._metrics.camera_up.remove(camera)
 
     def lag(self, topic: str, partition: int, messages: int) -> None:
         self._metrics.kafka_lag.labels(topic, str(partition)).set(messages)
 
     def trouble(self, source: str, message: str | None) -> None:
         self._board.trouble(source, message)
+        if self._is_topic:
+            self._presence.deaf(self._source.name, message is not None)
+
+    def ended(self) -> None:
+        """The source has come to its end: its cameras owe us nothing more."""
+        for camera in self._source.cameras:
+            self._presence.gone(camera)
+
+    def _heard(self, camera: str) -> None:
+        if self._is_topic:
+            self._presence.heard_again(camera)
 
 
 class SourceThread(threading.Thread):
     """Runs a source until it ends; one that raises is started again with back-off."""
 
     def __init__(
-        self, source: Source, inbox: Inbox, ledger: Ledger, board: Board, metrics: Metrics, stop: threading.Event
+        self,
+        source: Source,
+        inbox: Inbox,
+        ledger: Ledger,
+        board: Board,
+        metrics: Metrics,
+        presence: Presence,
+        stop: threading.Event,
     ) -> None:
         super().__init__(name=source.name, daemon=True)
         self.source = source
-        self._outlet = SourceOutlet(source, inbox, ledger, board, metrics)
+        self._outlet = SourceOutlet(source, inbox, ledger, board, metrics, presence)
         self._stop_event = stop
 
     def run(self) -> None:
@@ -65,6 +106,7 @@ class SourceThread(threading.Thread):
         while not self._stop_event.is_set():
             try:
                 self.source.run(self._outlet, self._stop_event)
+                self._outlet.ended()
                 return
             except Exception as error:
                 log.exception("source_failed", source=self.source.name)

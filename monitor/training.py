@@ -162,6 +162,9 @@ class _Collector:
     def camera_up(self, camera: str, up: bool) -> None:
         """Told through `trouble` as well."""
 
+    def camera_gone(self, camera: str) -> None:
+        """Only topics lose cameras."""
+
     def lag(self, topic: str, partition: int, messages: int) -> None:
         """Of no interest to a training."""
 

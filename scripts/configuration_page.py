@@ -1,4 +1,6 @@
-"""Writes docs/configuration.md from the settings: `python scripts/configuration_page.py docs/configuration.md`."""
+"""Writes the pages of all settings: `python scripts/configuration_page.py docs/configuration.md
+docs/ingest-configuration.md`; the second one may be left out.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from monitor.ingest.settings import IngestSettings
 from monitor.settings import Settings
 
 HEAD = """\
@@ -40,10 +43,33 @@ redis: {url: "redis://localhost:6379/0"}
 This page is made from the settings by `python scripts/configuration_page.py docs/configuration.md`.
 """
 
+INGEST_HEAD = """\
+# Configuration of the ingest
+
+One YAML file, given to `linewatch ingest`; [ingest.md](ingest.md) tells what it does. The smallest one that works:
+
+```yaml
+sources:
+  - rtsp: {camera: line-1, url: "rtsp://localhost:8554/line-1"}
+kafka: {bootstrap_servers: "localhost:9092", topic: frames}
+```
+
+Every key can also be set as an environment variable, for example `LINEWATCH_ENCODE__QUALITY=80`; secrets, faults and
+relative paths are as in [configuration.md](configuration.md).
+
+This page is made from the settings by
+`python scripts/configuration_page.py docs/configuration.md docs/ingest-configuration.md`.
+"""
+
 
 def page() -> str:
-    """The whole page."""
+    """The whole page of the monitor."""
     return HEAD + "\n" + "\n".join(_section(Settings, ""))
+
+
+def ingest_page() -> str:
+    """The whole page of the ingest."""
+    return INGEST_HEAD + "\n" + "\n".join(_section(IngestSettings, ""))
 
 
 def _section(model: type[BaseModel], path: str) -> list[str]:
@@ -96,4 +122,5 @@ def _default(field: FieldInfo) -> str:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(page(), encoding="utf-8")
+    for name, text in zip(sys.argv[1:], (page(), ingest_page()), strict=False):
+        Path(name).write_text(text, encoding="utf-8")

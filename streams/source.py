@@ -43,6 +43,10 @@ class Outlet(Protocol):
         """The camera delivers pictures (True) or does not (False)."""
         ...
 
+    def camera_gone(self, camera: str) -> None:
+        """The camera is no longer this source's: another worker reads it now."""
+        ...
+
     def lag(self, topic: str, partition: int, messages: int) -> None:
         """How many messages of a partition wait behind the last one read."""
         ...

@@ -30,8 +30,8 @@ class EvidenceStore:
         self._folder = folder
         self._keep_s = keep_days * 86_400
 
-    def save(self, alert_id: str, frame: Frame, heat: NDArray[np.float32]) -> None:
-        """Keep the frame (the very bytes that arrived, where they are JPEG) and its heat map.
+    def save(self, alert_id: str, frame: Frame, heat: NDArray[np.float32] | None) -> None:
+        """Keep the frame (the very bytes that arrived, where they are JPEG) and its heat map, if there is one.
 
         heat: float32 [S, S], 0 where the reconstruction is exact. Raises OSError (a full disk, say); whole files only.
         """
@@ -39,6 +39,8 @@ class EvidenceStore:
         folder = self._folder / day
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / f"{_safe(alert_id)}-evidence.jpg", jpeg_of(frame))
+        if heat is None:
+            return
         overlay = lay_over(pixels_of(frame, max_pixels=1 << 30), heat)
         _write(folder / f"{_safe(alert_id)}-heatmap.jpg", encode_jpeg(overlay))
 

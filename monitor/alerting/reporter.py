@@ -11,10 +11,12 @@ import redis
 import structlog
 from numpy.typing import NDArray
 
-from monitor.alerting.alert import EVENT_TYPES, Event, alert_of
+from monitor.alerting.alert import EVENT_TYPES, Event, alert_of, alert_of_trouble, kind_of_trouble
 from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import Outbox
 from monitor.judging.episodes import Change, Transition
+from monitor.judging.health import Trouble
+from streams.frame import Frame
 
 log = structlog.get_logger(__name__)
 
@@ -25,7 +27,7 @@ RETRY_AFTER_S = 1.0
 
 
 class Reporter:
-    """Writes what episodes did into the outbox. Belongs to one thread.
+    """Writes what episodes and cameras did into the outbox. Belongs to one thread.
 
     While Redis is away, events wait here in order, and `waiting` tells the pipeline to finish no frame: Kafka then
     redelivers the frames after a crash, and the alert with them.
@@ -65,10 +67,8 @@ class Reporter:
         for transition in transitions:
             episode = transition.episode
             if transition.trigger is not None:
-                self._keep_evidence(transition)
-            has_picture = self._evidence.find(episode.alert_id, "evidence") is not None
-            url = f"{self._base_url}/api/alerts/{episode.alert_id}/evidence.jpg" if has_picture else None
-            alert = alert_of(episode, self._model, url)
+                self._keep_evidence(episode.alert_id, transition.trigger.frame, transition.trigger.picture)
+            alert = alert_of(episode, self._model, self._url(episode.alert_id))
             self._due.append(Event(EVENT_TYPES[transition.change], _time_of(transition), alert))
         self.flush()
 
@@ -85,6 +85,7 @@ class Reporter:
                     "alert",
                     type=event.kind,
                     camera=event.alert.camera,
+                    condition=event.alert.condition,
                     alert_id=event.alert.alert_id,
                     severity=event.alert.severity.value,
                     peak_score=round(event.alert.peak_score, 6),
@@ -104,15 +105,28 @@ class Reporter:
             # An event that cannot be written, for a fault of ours, must not hold the others up for ever.
             log.exception("event_lost", event_id=self._due.popleft().event_id)
 
-    def _keep_evidence(self, transition: Transition) -> None:
-        assert transition.trigger is not None
+    def report_trouble(self, trouble: Trouble, frame: Frame | None) -> None:
+        """Note that a trouble of a camera began or ended. `frame`: the one that shows it, if one does."""
+        if trouble.ended_at_ns is None and frame is not None:
+            self._keep_evidence(trouble.trouble_id, frame, None)
+        alert = alert_of_trouble(trouble, self._model, frame, self._url(trouble.trouble_id))
+        time_ns = trouble.began_at_ns if trouble.ended_at_ns is None else trouble.ended_at_ns
+        self._due.append(Event(kind_of_trouble(trouble), time_ns, alert))
+        self.flush()
+
+    def _url(self, alert_id: str) -> str | None:
+        if self._evidence.find(alert_id, "evidence") is None:
+            return None
+        return f"{self._base_url}/api/alerts/{alert_id}/evidence.jpg"
+
+    def _keep_evidence(self, alert_id: str, frame: Frame, picture: NDArray[np.uint8] | None) -> None:
+        """`picture`: what the network saw, where there is a heat map to be drawn."""
         try:
-            heat = self._heat(transition.trigger.picture)
-            self._evidence.save(transition.episode.alert_id, transition.trigger.frame, heat)
+            self._evidence.save(alert_id, frame, None if picture is None else self._heat(picture))
             self.evidence_trouble = None
         except Exception as error:  # an alert without its picture is better than none
             self.evidence_trouble = f"evidence cannot be written: {error}"
-            log.error("evidence_failed", alert_id=transition.episode.alert_id, error=str(error))
+            log.error("evidence_failed", alert_id=alert_id, error=str(error))
 
 
 def _time_of(transition: Transition) -> int:

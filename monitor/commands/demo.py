@@ -20,7 +20,7 @@ from models.training_config import for_line
 from monitor.commands.failing import FAILED, USAGE, fail
 from monitor.commands.train import interrupted
 from monitor.demo import Demo, Plant, describe, film_plant, lines, simulated_plant
-from monitor.embedded import EmbeddedServerError
+from monitor.embedded import EmbeddedServerError, check_installed
 from monitor.progress import TrainingProgress, counting
 from streams.codec import decode, encode_jpeg
 from streams.simulator.film import film_frames, write_film
@@ -61,12 +61,13 @@ def demo(
     if film is not None and checkpoint is None:
         fail("--film needs --checkpoint: train one first with linewatch train FILM --frames N", USAGE)
     try:
+        check_installed()
         folder.mkdir(parents=True, exist_ok=True)
         plant = _film(film, segments) if film is not None else _plant(folder)
         model = checkpoint or _train(folder / "model.safetensors", minutes)
         load(model, device="cpu")  # a checkpoint that cannot be used is told before servers start
-    except ImportError as error:
-        fail(f"the demo needs the package {error.name}: pip install 'linewatch[embedded]'", FAILED)
+    except EmbeddedServerError as error:
+        fail(str(error), FAILED)
     except (OSError, ValueError, CheckpointError) as error:
         fail(str(error), USAGE)
     running = Demo(plant, model, folder, port=port, cooldown_s=cooldown_s)

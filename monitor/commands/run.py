@@ -18,7 +18,7 @@ from monitor.compose import Service, compose
 from monitor.settings import Settings
 from monitor.settings_file import ConfigError, line_of, load_settings
 from monitor.summary import summary
-from streams.files import find_files
+from streams.folder import find_files
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,9 @@ def check_files(settings: Settings, config: Path) -> None:
             "`linewatch train` makes one"
         )
     for index, entry in enumerate(settings.sources):
-        if entry.files is not None and not entry.files.loop and not find_files(entry.files.path):
+        # A watched or looped folder may be filled later.
+        later = entry.files is not None and (entry.files.loop or entry.files.watch)
+        if entry.files is not None and not later and not find_files(entry.files.path):
             faults.append(
                 f"{line_of(config, 'sources', index, 'files', 'path')}: no picture or film at {entry.files.path}"
             )
@@ -77,7 +79,8 @@ def watch(service: Service) -> bool:
     with signals_stop(service):
         service.run()
     alerts = {camera: service.alert_count(camera) for camera in service.ledger.accounts()}
-    typer.echo(summary(service.ledger.accounts(), alerts, time.monotonic() - began_s))
+    held_back = {camera: service.held_back(camera) for camera in alerts}
+    typer.echo(summary(service.ledger.accounts(), alerts, time.monotonic() - began_s, held_back))
     return service.ledger.balances() and service.pipeline.unwritten == 0
 
 

@@ -6,7 +6,7 @@ everything in memory, and end with us. They are not for production.
 
 from monitor.embedded.broker import EmbeddedBroker
 from monitor.embedded.rtsp import EmbeddedRtsp
-from monitor.embedded.server import EmbeddedServer, EmbeddedServerError
+from monitor.embedded.server import EmbeddedServer, EmbeddedServerError, check_installed
 from monitor.embedded.valkey import EmbeddedValkey
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "EmbeddedServer",
     "EmbeddedServerError",
     "EmbeddedValkey",
+    "check_installed",
 ]

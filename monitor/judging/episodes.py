@@ -23,6 +23,23 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
+class Hold(StrEnum):
+    """Why an anomaly must not become an alert at present, and what becomes of it."""
+
+    NO = "no"
+    SUSPECT = "suspect"
+    """Something may be wrong with the camera itself: an episode waits until that is decided."""
+    TROUBLE = "trouble"
+    """Something is: what the camera shows says nothing about parts."""
+
+
+class Reason(StrEnum):
+    """Why an episode was held back."""
+
+    COOL_DOWN = "cool_down"
+    CAMERA_TROUBLE = "camera_trouble"
+
+
 class Change(StrEnum):
     """What a verdict did to an episode."""
 
@@ -78,6 +95,9 @@ class _Camera:
     normal_in_a_row: int = 0
     cool_until_ns: int = 0
     holding_back: bool = False
+    deferred: list[Verdict] = field(default_factory=list)
+    in_trouble: bool = False
+    held_in_trouble: bool = False
     seen: dict[str, None] = field(default_factory=dict)
 
 
@@ -86,11 +106,12 @@ class Episodes:
     """The state machine of every camera: quiet, pending, firing, recovering. Pure: time comes from the frames.
 
     Frames of a camera come in order; one that is delivered again changes nothing.
-    `held_back` counts the episodes that a cool-down kept from beginning at once.
+    `held_back` counts, by camera and reason, the episodes that were kept from beginning: by a cool-down, which lets
+    them begin later, or by trouble of the camera itself, which drops them.
     """
 
     rule: EpisodeRule
-    held_back: dict[str, int] = field(default_factory=dict)
+    held_back: dict[tuple[str, Reason], int] = field(default_factory=dict)
     _cameras: dict[str, _Camera] = field(default_factory=dict)
 
     def adopt(self, episodes: Iterable[Episode]) -> None:
@@ -103,27 +124,67 @@ class Episodes:
         known = self._cameras.get(camera)
         return known.firing if known else None
 
-    def step(self, verdict: Verdict) -> Transition | None:
-        """Take one verdict in; what it changed, if anything."""
+    def forget(self, camera: str) -> None:
+        """Another worker judges this camera now."""
+        self._cameras.pop(camera, None)
+
+    def held_back_at(self, camera: str) -> dict[str, int]:
+        """How many episodes of one camera were held back, by reason."""
+        return {reason.value: count for (name, reason), count in list(self.held_back.items()) if name == camera}
+
+    def step(self, verdict: Verdict, hold: Hold = Hold.NO) -> Transition | None:
+        """Take one verdict in; what it changed, if anything.
+
+        With a hold nothing begins, and an episode that is firing neither grows nor ends: what is seen then is no
+        news of the part.
+        """
         camera = self._camera(verdict.frame.camera)
         if verdict.frame.identity in camera.seen:
             return None
         camera.seen[verdict.frame.identity] = None
         if len(camera.seen) > REMEMBERED_FRAMES:
             camera.seen.pop(next(iter(camera.seen)))
-        camera.recent.append(verdict)
+        if hold is Hold.TROUBLE:
+            self._in_trouble(camera, verdict)
+            return None
+        if camera.in_trouble:
+            camera.in_trouble = camera.held_in_trouble = False
+            camera.recent.clear()
         if camera.firing is not None:
-            return self._while_firing(camera, verdict)
+            return self._while_firing(camera, verdict) if hold is Hold.NO else None
+        camera.recent.append(verdict)
         anomalous = [v for v in camera.recent if v.anomalous]
+        if hold is Hold.SUSPECT:
+            if not camera.deferred and len(anomalous) >= self.rule.fire_frames:
+                camera.deferred = anomalous
+            return None
         if len(anomalous) < self.rule.fire_frames:
+            # What waited for the suspicion to be decided, and was about the part after all.
+            anomalous, camera.deferred = camera.deferred, []
+        if not anomalous:
             camera.holding_back = False
             return None
+        camera.deferred = []
         if verdict.frame.captured_at_ns < camera.cool_until_ns:
             if not camera.holding_back:
                 camera.holding_back = True
-                self.held_back[verdict.frame.camera] = self.held_back.get(verdict.frame.camera, 0) + 1
+                self._count(verdict.frame.camera, Reason.COOL_DOWN)
             return None
         return self._fire(camera, anomalous)
+
+    def _in_trouble(self, camera: _Camera, verdict: Verdict) -> None:
+        """Nothing that was seen shortly before or during trouble of the camera starts an episode."""
+        camera.in_trouble = True
+        camera.recent.append(verdict)
+        anomalous = sum(v.anomalous for v in camera.recent)
+        if camera.firing is None and (camera.deferred or anomalous >= self.rule.fire_frames):
+            if not camera.held_in_trouble:
+                self._count(verdict.frame.camera, Reason.CAMERA_TROUBLE)
+            camera.held_in_trouble = True
+        camera.deferred = []
+
+    def _count(self, camera: str, reason: Reason) -> None:
+        self.held_back[camera, reason] = self.held_back.get((camera, reason), 0) + 1
 
     def _camera(self, name: str) -> _Camera:
         return self._cameras.setdefault(name, _Camera(deque(maxlen=self.rule.fire_of)))
@@ -148,6 +209,8 @@ class Episodes:
 
     def _while_firing(self, camera: _Camera, verdict: Verdict) -> Transition | None:
         assert camera.firing is not None
+        if verdict.frame.captured_at_ns < camera.firing.started_at_ns:
+            return None  # delivered again after a restart, from before the episode that was adopted
         if verdict.anomalous:
             camera.normal_in_a_row = 0
             if verdict.score > camera.firing.peak_score:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -88,8 +88,11 @@ class Judge:
         self._last: dict[str, Range] = {}
         self.trouble: str | None = None
 
-    def judge(self, scores: Sequence[Score]) -> list[Verdict]:
-        """A verdict for each score, in order. Never raises for Redis; the state is `degraded` then."""
+    def judge(self, scores: Sequence[Score], keep_out: Collection[int] = ()) -> list[Verdict]:
+        """A verdict for each score, in order. Never raises for Redis; the state is `degraded` then.
+
+        keep_out: the indices of frames that must leave no trace in the window, since their camera is in trouble.
+        """
         now_ms = time.time_ns() // 1_000_000
         entries = [
             # A capture time in the future would push every other frame out of the window.
@@ -99,8 +102,9 @@ class Judge:
                 s.value,
                 min(s.frame.captured_at_ns // 1_000_000, now_ms),
                 self._baseline.limit,
+                keep_out=index in keep_out,
             )
-            for s in scores
+            for index, s in enumerate(scores)
         ]
         try:
             ranges = self._window.judge(entries)

@@ -15,7 +15,7 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-FUNCTION = "linewatch_window_1"
+FUNCTION = "linewatch_window_2"
 RETRY_AFTER_S = 1.0
 
 
@@ -31,13 +31,16 @@ class Fate(StrEnum):
     """It was in the window already: a redelivered frame changes nothing."""
     LATE = "late"
     """Older than the window reaches."""
+    KEPT_OUT = "kept_out"
+    """Its camera is in trouble: the frame was held against the window and left no trace in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A score on its way into the window. `identity` names the frame, also when it is redelivered.
 
-    `limit` is the absolute score up to which the frame is normal whatever the window holds.
+    `limit` is the absolute score up to which the frame is normal whatever the window holds. `keep_out`: the frame must
+    leave no trace, not even as one of the anomalous frames that make a new normal.
     """
 
     camera: str
@@ -45,6 +48,7 @@ class Entry:
     score: float
     time_ms: int
     limit: float
+    keep_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,8 @@ class RollingWindow(Protocol):
     """Keeps the last N scores of each camera, and none older than T.
 
     `judge` answers for every entry, in order, with the window before that entry, and then lets the score enter
-    unless it is anomalous. Entries of one batch see the ones before them. Idempotent for repeated identities.
+    unless it is anomalous or to be kept out. Entries of one batch see the ones before them. Idempotent for repeated
+    identities.
     Blocks for one round trip at most. Raises WindowUnavailable; nothing is known to have entered then.
     """
 
@@ -115,6 +120,7 @@ class RedisWindow:
         arguments: list[Any] = list(self._settings)
         for entry in entries:
             arguments += [index[entry.camera], entry.identity, repr(entry.score), entry.time_ms, repr(entry.limit)]
+            arguments.append(1 if entry.keep_out else 0)
         try:
             answer = self._call(keys, arguments)
         except redis.RedisError as error:

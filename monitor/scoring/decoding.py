@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.judging.health import Sight
 from monitor.scoring.inbox import Arrival
 from streams.codec import CodecError, pixels_of
 from streams.frame import Pixels
@@ -20,10 +21,14 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Frames for one forward pass. pictures: uint8 [B, S, S, C], one for each arrival, in order."""
+    """Frames for one forward pass. pictures: uint8 [B, S, S, C], one for each arrival, in order.
+
+    sights: what was measured of each full picture; empty where nothing is.
+    """
 
     arrivals: tuple[Arrival, ...]
     pictures: NDArray[np.uint8]
+    sights: tuple[Sight, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,9 +43,17 @@ class Rejected:
 class Decoder:
     """Decodes a batch on a few threads; OpenCV lets go of the GIL. Order within the batch is kept."""
 
-    def __init__(self, picture: Callable[[Pixels], Picture], max_pixels: int, threads: int) -> None:
-        """`picture` brings uint8 [H, W, 3] BGR to the network's size; threads 0 takes one a core, four at most."""
+    def __init__(
+        self,
+        picture: Callable[[Pixels], Picture],
+        max_pixels: int,
+        threads: int,
+        measure: Callable[[Pixels], Sight] | None = None,
+    ) -> None:
+        """`picture` brings uint8 [H, W, 3] BGR to the network's size; `measure` looks at the same for the camera's own
+        health. threads 0 takes one a core, four at most."""
         self._picture = picture
+        self._measure = measure
         self._max_pixels = max_pixels
         self._pool = ThreadPoolExecutor(threads or min(4, os.cpu_count() or 1), thread_name_prefix="decode")
 
@@ -51,14 +64,20 @@ class Decoder:
         rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejected)]
         if not good:
             return None, rejected
-        return Batch(tuple(arrival for arrival, _ in good), np.stack([picture for _, picture in good])), rejected
+        batch = Batch(
+            arrivals=tuple(arrival for arrival, _ in good),
+            pictures=np.stack([picture for _, (picture, _) in good]),
+            sights=tuple(sight for _, (_, sight) in good if sight is not None),
+        )
+        return batch, rejected
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)
 
-    def _one(self, arrival: Arrival) -> Picture | Rejected:
+    def _one(self, arrival: Arrival) -> tuple[Picture, Sight | None] | Rejected:
         try:
-            return self._picture(pixels_of(arrival.frame, self._max_pixels))
+            pixels = pixels_of(arrival.frame, self._max_pixels)
+            return self._picture(pixels), self._measure(pixels) if self._measure is not None else None
         except CodecError as error:
             return Rejected(arrival, error.reason, str(error))
         except Exception as error:

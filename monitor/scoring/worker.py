@@ -11,6 +11,7 @@ import structlog
 from numpy.typing import NDArray
 
 from models.scorer import Scorer
+from monitor.judging.health import Sight
 from monitor.scoring.decoding import Batch, Rejected
 from monitor.scoring.inbox import Arrival
 from streams.frame import Frame
@@ -20,11 +21,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Score:
-    """One frame's raw anomaly score, finite, and the picture that was scored, uint8 [S, S, C]."""
+    """One frame's raw anomaly score, finite, and the picture that was scored, uint8 [S, S, C].
+
+    sight: what was measured of the full picture, where anything was.
+    """
 
     arrival: Arrival
     picture: NDArray[np.uint8]
     value: float
+    sight: Sight | None = None
 
     @property
     def frame(self) -> Frame:
@@ -53,9 +58,10 @@ class Worker:
             return self._one_by_one(batch)
         scores: list[Score] = []
         rejected: list[Rejected] = []
-        for arrival, picture, value in zip(batch.arrivals, batch.pictures, values, strict=True):
+        sights = batch.sights or (None,) * len(batch.arrivals)
+        for arrival, picture, sight, value in zip(batch.arrivals, batch.pictures, sights, values, strict=True):
             if math.isfinite(value):
-                scores.append(Score(arrival, picture, float(value)))
+                scores.append(Score(arrival, picture, float(value), sight))
             else:
                 rejected.append(Rejected(arrival, "score_not_finite", f"the network's score is {value}"))
         return scores, rejected
@@ -69,7 +75,8 @@ class Worker:
         scores: list[Score] = []
         rejected: list[Rejected] = []
         for index, arrival in enumerate(batch.arrivals):
-            found, lost = self.score(Batch((arrival,), batch.pictures[index : index + 1]))
+            alone = slice(index, index + 1)
+            found, lost = self.score(Batch((arrival,), batch.pictures[alone], batch.sights[alone]))
             scores += found
             rejected += lost
         return scores, rejected

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Any, Literal
@@ -40,7 +40,8 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What the HTTP surface shows. `events` opens a connection of its own for each listener."""
+    """What the HTTP surface shows. `events` opens a connection of its own for each listener; `held_back` tells how many
+    alerts of a camera were held back, by reason; `accept_view` takes what a camera shows now for how it shall be."""
 
     version: str
     board: Board
@@ -51,6 +52,8 @@ class Served:
     events: Callable[[], redis.asyncio.Redis]
     token: str | None
     warm_up_frames: int
+    held_back: Callable[[str], Mapping[str, int]]
+    accept_view: Callable[[str], None]
 
 
 class Modules(StaticFiles):
@@ -108,7 +111,8 @@ def _cameras(app: FastAPI, served: Served) -> None:
         accounts = served.ledger.accounts()
 
         def view(status: Status) -> CameraView:
-            return camera_view(status, accounts.get(status.camera, Account()), served.warm_up_frames)
+            account = accounts.get(status.camera, Account())
+            return camera_view(status, account, served.warm_up_frames, served.held_back(status.camera))
 
         seen = {found.camera: found for found in served.board.read_all(view)}
         never_judged = {camera: view(Status(camera)) for camera in accounts if camera not in seen}
@@ -131,6 +135,14 @@ def _cameras(app: FastAPI, served: Served) -> None:
         return Response(
             jpeg_of(frame), media_type="image/jpeg", headers=NO_STORE | {"X-Captured-At": str(frame.captured_at_ns)}
         )
+
+    @app.post("/api/cameras/{camera:path}/accept-view", status_code=202)
+    def accept_view(camera: Camera) -> dict[str, str]:
+        """What this camera shows now is how it shall be (it was moved or lit anew on purpose): it is learnt anew."""
+        if served.board.read(camera, lambda s: s.camera) is None:
+            raise HTTPException(404, f"no camera {camera}")
+        served.accept_view(camera)
+        return {"camera": camera}
 
 
 def _alerts(app: FastAPI, served: Served) -> None:

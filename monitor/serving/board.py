@@ -37,7 +37,7 @@ class Point:
 
 @dataclass
 class Status:
-    """One camera. `reported_up` is None where nobody but its frames tells."""
+    """One camera. `reported_up` is None where nobody but its frames tells; `troubles`: what is wrong with itself."""
 
     camera: str
     reported_up: bool | None = None
@@ -45,6 +45,7 @@ class Status:
     frame: Frame | None = None
     verdict: Verdict | None = None
     firing: str | None = None
+    troubles: tuple[str, ...] = ()
     points: deque[Point] = field(default_factory=deque)
 
     @property
@@ -78,6 +79,16 @@ class Board:
         """A source says whether it can see this camera."""
         with self._lock:
             self._status(camera).reported_up = up
+
+    def gone(self, camera: str) -> None:
+        """Another worker reads this camera now."""
+        with self._lock:
+            self._cameras.pop(camera, None)
+
+    def in_trouble(self, camera: str, conditions: tuple[str, ...]) -> None:
+        """What is wrong with the camera itself now."""
+        with self._lock:
+            self._status(camera).troubles = conditions
 
     def trouble(self, part: str, message: str | None) -> None:
         """Note or clear what keeps a part from working."""

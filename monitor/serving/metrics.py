@@ -47,9 +47,18 @@ class Metrics:
         self.alert_active = Gauge("linewatch_alert_active", "1 while an episode is firing.", camera, registry=r)
         self.held_back = Counter(
             "linewatch_alerts_held_back_total",
-            "Episodes that a cool-down kept from beginning at once.",
-            camera,
+            "Episodes kept from beginning, by a cool-down or by trouble of the camera.",
+            ["camera", "reason"],
             registry=r,
+        )
+        self.camera_trouble = Gauge(
+            "linewatch_camera_trouble",
+            "1 while this trouble of the camera holds.",
+            ["camera", "condition"],
+            registry=r,
+        )
+        self.camera_troubles = Counter(
+            "linewatch_camera_troubles_total", "Troubles that began.", ["camera", "condition"], registry=r
         )
         self.stage = Histogram(
             "linewatch_stage_duration_seconds",
@@ -83,6 +92,41 @@ class Metrics:
         self.build = Gauge(
             "linewatch_build_info", "Always 1; what is running is in the labels.", ["version", "model"], registry=r
         )
+
+
+class IngestMetrics:
+    """The metrics of one running `linewatch ingest`, in a registry of its own.
+
+    The names differ from those of the monitor, whose counters must not mix with ours where both are scraped.
+    """
+
+    def __init__(self) -> None:
+        self.registry = r = CollectorRegistry()
+        camera = ["camera"]
+        self.captured = Counter(
+            "linewatch_ingest_frames_captured_total", "Frames that the cameras delivered.", camera, registry=r
+        )
+        self.restored = Counter(
+            "linewatch_ingest_frames_restored_total",
+            "Frames found in the buffer of an earlier run.",
+            camera,
+            registry=r,
+        )
+        self.sent = Counter(
+            "linewatch_ingest_frames_sent_total", "Frames that the broker acknowledged.", camera, registry=r
+        )
+        self.dropped = Counter(
+            "linewatch_ingest_frames_dropped_total", "Frames let go on purpose.", ["camera", "reason"], registry=r
+        )
+        self.failed = Counter(
+            "linewatch_ingest_frames_failed_total", "Frames that could not be sent.", ["camera", "reason"], registry=r
+        )
+        self.camera_up = Gauge(
+            "linewatch_ingest_camera_up", "1 while the camera delivers pictures.", camera, registry=r
+        )
+        self.broker_up = Gauge("linewatch_ingest_broker_up", "1 while the broker takes frames.", registry=r)
+        self.buffer_frames = Gauge("linewatch_ingest_buffer_frames", "Frames in the buffer on disk.", registry=r)
+        self.buffer_bytes = Gauge("linewatch_ingest_buffer_bytes", "What they take there.", registry=r)
 
 
 def declared_names() -> frozenset[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import BaseModel, Field
 
 from monitor.alerting.alert import Alert
@@ -39,6 +41,8 @@ class CameraView(BaseModel):
     warm_up_frames: int = Field(description="So many frames make the window ready.")
     anomalous: bool | None = Field(description="Whether the newest verdict is.")
     firing: str | None = Field(description="The id of the open alert.")
+    troubles: list[str] = Field(description="What is wrong with the camera itself; its anomaly alerts are held back.")
+    held_back: dict[str, int] = Field(description="Alerts held back in this run, by reason.")
     fps: float = Field(description="Verdicts a second over the last ten seconds of frames.")
     ledger: LedgerView
 
@@ -86,7 +90,7 @@ def ledger_view(account: Account) -> LedgerView:
     )
 
 
-def camera_view(status: Status, account: Account, warm_up_frames: int) -> CameraView:
+def camera_view(status: Status, account: Account, warm_up_frames: int, held_back: Mapping[str, int]) -> CameraView:
     verdict = status.verdict
     return CameraView(
         camera=status.camera,
@@ -106,6 +110,8 @@ def camera_view(status: Status, account: Account, warm_up_frames: int) -> Camera
         warm_up_frames=warm_up_frames,
         anomalous=verdict.anomalous if verdict else None,
         firing=status.firing,
+        troubles=list(status.troubles),
+        held_back=dict(held_back),
         fps=0.0 if status.stale else _rate(list(status.points)),
         ledger=ledger_view(account),
     )

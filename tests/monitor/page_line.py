@@ -11,7 +11,7 @@ import numpy as np
 import redis
 import redis.asyncio
 
-from monitor.alerting.alert import Alert, Event, TriggerFrame
+from monitor.alerting.alert import ANOMALY, DEGRADED, OFFLINE, ONLINE, Alert, Event, TriggerFrame
 from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import Outbox
 from monitor.embedded import EmbeddedValkey
@@ -38,6 +38,8 @@ class Line:
     folder: Path
     prefix: str
     board: Board = field(default_factory=Board)
+    held_back: dict[str, dict[str, int]] = field(default_factory=dict)
+    accepted: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         metrics = Metrics()
@@ -63,6 +65,8 @@ class Line:
                     events=events,
                     token=None,
                     warm_up_frames=100,
+                    held_back=lambda camera: self.held_back.get(camera, {}),
+                    accept_view=self.accepted.append,
                 )
             )
         )
@@ -108,8 +112,9 @@ class Line:
         ago_s: float = 5.0,
         ended: bool = False,
         picture: bool = True,
+        condition: str = ANOMALY,
     ) -> Alert:
-        """An alert as the reporter writes it: evidence first, then the outbox."""
+        """An alert as the reporter writes it: evidence first, then the outbox. One without a picture has no frame."""
         at_ns = time.time_ns() - round(ago_s * 1e9)
         if picture:
             heat = np.zeros((32, 32), dtype=np.float32)
@@ -120,14 +125,19 @@ class Line:
         alert = Alert(
             alert_id=alert_id,
             camera=camera,
+            condition=condition,
             severity=Severity.CRITICAL,
             started_at=at_ns,
             ended_at=at_ns + 3_000_000_000 if ended else None,
             peak_score=0.025,
             threshold=LIMIT,
-            frame=TriggerFrame(camera=camera, seq=7, captured_at=at_ns, origin="frames/0/7"),
+            frame=TriggerFrame(camera=camera, seq=7, captured_at=at_ns, origin="frames/0/7") if picture else None,
             evidence_url="http://elsewhere/evidence.jpg" if picture else None,
             model="0123456789ab",
         )
-        self.outbox.write(Event(f"linewatch.alert.{'resolved' if ended else 'firing'}", at_ns, alert), ttl_s=600)
+        if condition == ANOMALY:
+            kind = f"linewatch.alert.{'resolved' if ended else 'firing'}"
+        else:
+            kind = ONLINE if ended else OFFLINE if condition == "offline" else DEGRADED
+        self.outbox.write(Event(kind, at_ns, alert), ttl_s=600)
         return alert

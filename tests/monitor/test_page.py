@@ -229,6 +229,37 @@ def test_border_is_red_while_firing(page: Page, line: Line) -> None:
     expect(card).not_to_have_class(re.compile("firing"))
 
 
+def test_trouble_of_a_camera_is_kept_apart_from_its_parts(page: Page, line: Line) -> None:
+    line.see("line-1")
+    line.board.in_trouble("line-1", ("covered", "dark"))
+    line.held_back["line-1"] = {"camera_trouble": 2}
+    page.goto("/")
+    card = page.locator('[data-camera="line-1"]')
+    expect(card.locator(".trouble")).to_have_text("Camera covered, too dark: alerts held back")
+    expect(card.locator("summary")).to_have_attribute("title", re.compile("alerts held back: camera trouble 2"))
+    card.get_by_role("button", name="Accept this view").click()
+    expect(card.get_by_role("button", name="Learning it")).to_be_visible()
+    assert line.accepted == ["line-1"]
+    expect(page.locator("#live")).to_have_text("live")
+    line.alarm("c0de", "line-1", condition="covered")
+    line.alarm("0ff", "line-2", condition="offline", picture=False)
+    covered, offline = page.locator('[data-alert="c0de"]'), page.locator('[data-alert="0ff"]')
+    expect(covered.locator(".severity")).to_have_text("camera covered")
+    expect(covered.get_by_role("button", name="Heat map")).to_be_hidden()
+    expect(offline.locator(".severity")).to_have_text("camera offline")
+    expect(page.locator("#announce")).to_have_text("line-2: camera offline")
+    covered.locator(".thumb").click()
+    expect(page.locator("#viewer-title")).to_have_text("line-1: camera covered")
+    expect(page.locator("#viewer-heatmap")).to_be_hidden()
+    page.get_by_role("button", name="Close").click()
+    offline.locator(".thumb").click()
+    expect(page.locator("#viewer-facts")).to_contain_text("so for")
+    line.alarm("0ff", "line-2", condition="offline", picture=False, ended=True)
+    expect(offline.locator(".lasting")).to_have_text("lasted 3 s")
+    line.board.in_trouble("line-1", ())
+    expect(card.locator(".trouble")).to_be_hidden()
+
+
 def test_acknowledge_and_false_alarm_survive_a_reload(page: Page, line: Line) -> None:
     line.alarm("beef", "line-1")
     page.goto("/")

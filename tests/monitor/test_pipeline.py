@@ -15,9 +15,12 @@ from models.scorer import ModelInfo
 from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import Outbox
 from monitor.alerting.reporter import Reporter
+from monitor.alerting.takeover import Takeover
 from monitor.embedded import EmbeddedValkey
 from monitor.judging.episodes import EpisodeRule, Episodes
 from monitor.judging.judge import Baseline, Judge
+from monitor.judging.presence import Presence
+from monitor.judging.watch import CameraWatch
 from monitor.judging.window import Entry, Range, WindowUnavailable
 from monitor.pipeline import Pipeline, Stages
 from monitor.scoring.decoding import Decoder
@@ -84,9 +87,10 @@ def run(
     flush_s: float = 0.5,
 ) -> tuple[Pipeline, Ledger]:
     metrics = Metrics()
-    ledger = Ledger(metrics)
+    ledger, presence = Ledger(metrics), Presence()
+    watch, outbox, episodes = CameraWatch(None, presence), Outbox(client, prefix), Episodes(EpisodeRule(1, 1, 1, 0))
     reporter = Reporter(
-        Outbox(client, prefix),
+        outbox,
         EvidenceStore(tmp_path, 1),
         scorer.heat,
         model="m",
@@ -98,8 +102,11 @@ def run(
         inbox=Inbox(ledger, max_frames=16, max_bytes=1 << 20, live_frames=2),
         decoder=Decoder(lambda pixels: pixels, 1 << 20, 1),
         worker=Worker(scorer),  # type: ignore[arg-type]
+        presence=presence,
+        watch=watch,
+        takeover=Takeover(outbox, episodes, watch),
         judge=Judge(window, Baseline(0.0, 1.0, 2.0), "auto", 10),
-        episodes=Episodes(EpisodeRule(1, 1, 1, 0)),
+        episodes=episodes,
         reporter=reporter,
         publisher=None,
         ledger=ledger,

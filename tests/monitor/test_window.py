@@ -31,11 +31,13 @@ class Reference:
 
     def judge(self, entry: Entry) -> Range:
         kept = self.cameras.setdefault(entry.camera, [])
-        newest = max([t for t, _, _ in kept] + [entry.time_ms])
+        newest = max([t for t, _, _ in kept] + [0 if entry.keep_out else entry.time_ms])
         kept[:] = [row for row in kept if row[0] >= newest - self.max_age_ms]
         scores = [s for _, _, s in kept]
         low, high = (min(scores), max(scores)) if scores else (None, None)
         known = Range(len(kept), low, high, Fate.ENTERED)
+        if entry.keep_out:
+            return Range(known.count, low, high, Fate.KEPT_OUT)
         if entry.identity in [i for _, i, _ in kept]:
             return Range(known.count, low, high, Fate.REPEATED)
         if entry.time_ms < newest - self.max_age_ms:
@@ -110,6 +112,14 @@ def test_a_normal_frame_in_between_starts_the_count_anew(redis_client: redis.Red
     assert fates[-1] is Fate.RELEARNT and fates[:-1].count(Fate.RELEARNT) == 0
 
 
+def test_a_frame_kept_out_is_answered_and_leaves_no_trace(redis_client: redis.Redis, prefix: str) -> None:
+    window = make(redis_client, prefix, relearn=2)
+    window.judge([entry(1, 0, limit=2), entry(1.5, 1, limit=2)])
+    out = [Entry("c", f"f{i}", 9, T0_MS + i * 100_000, 2, keep_out=True) for i in range(2, 8)]
+    assert set(window.judge(out)) == {Range(2, 1, 1.5, Fate.KEPT_OUT)}
+    assert window.judge([entry(9, 9, limit=2)]) == [Range(2, 1, 1.5, Fate.REFUSED)]
+
+
 def test_a_redelivered_frame_changes_nothing(window: RedisWindow) -> None:
     first = [entry(s, i) for i, s in enumerate([3, 1, 2])]
     window.judge(first)
@@ -166,6 +176,7 @@ entries = st.lists(
         st.integers(0, 12),
         st.sampled_from([0.0, 0.5, 1.0, 1.0, 2.5, 3.0]),
         st.integers(0, 6_000),
+        st.booleans(),
     ),
     max_size=60,
 )
@@ -181,12 +192,12 @@ def shared_client(valkey: EmbeddedValkey) -> Iterator[redis.Redis]:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=entries, batch=st.integers(1, 7), frames=st.integers(1, 6), relearn=st.integers(1, 4))
 def test_agrees_with_the_reference(
-    shared_client: redis.Redis, rows: list[tuple[str, int, float, int]], batch: int, frames: int, relearn: int
+    shared_client: redis.Redis, rows: list[tuple[str, int, float, int, bool]], batch: int, frames: int, relearn: int
 ) -> None:
-    """Ties, late frames, repeats, evictions, several cameras, any cut into batches."""
+    """Ties, late frames, repeats, evictions, frames kept out, several cameras, any cut into batches."""
     window = make(shared_client, f"p-{uuid4().hex[:8]}", frames=frames, age_s=2.0, relearn=relearn)
     reference = Reference(frames, 2_000, relearn)
-    todo = [Entry(c, f"f{name}", s, T0_MS + t, 2.0) for c, name, s, t in rows]
+    todo = [Entry(c, f"f{name}", s, T0_MS + t, 2.0, keep_out) for c, name, s, t, keep_out in rows]
     for start in range(0, len(todo), batch):
         part = todo[start : start + batch]
         assert window.judge(part) == [reference.judge(e) for e in part]

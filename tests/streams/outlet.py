@@ -19,6 +19,7 @@ class NotingOutlet:
         self.refused: list[tuple[str, str]] = []
         self.skipped: list[tuple[str, str]] = []
         self.ups: list[tuple[str, bool]] = []
+        self.gone: list[str] = []
         self.lags: dict[tuple[str, int], int] = {}
         self.troubles: list[str | None] = []
         self.turned_away = 0
@@ -45,6 +46,11 @@ class NotingOutlet:
     def camera_up(self, camera: str, up: bool) -> None:
         with self._change:
             self.ups.append((camera, up))
+            self._change.notify_all()
+
+    def camera_gone(self, camera: str) -> None:
+        with self._change:
+            self.gone.append(camera)
             self._change.notify_all()
 
     def lag(self, topic: str, partition: int, messages: int) -> None:

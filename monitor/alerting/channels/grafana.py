@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from dashboards.grafana import GrafanaClient, GrafanaRejected, GrafanaUnavailable
+from monitor.alerting.alert import ANOMALY, DEGRADED, EVENT_TYPES, OFFLINE, ONLINE
 from monitor.alerting.channels.channel import DeliveryFailed, DeliveryRefused
+from monitor.judging.episodes import Change
+
+BEGINS = frozenset({EVENT_TYPES[Change.FIRING], OFFLINE, DEGRADED})
+ENDS = frozenset({EVENT_TYPES[Change.RESOLVED], ONLINE})
 
 
 class GrafanaChannel:
@@ -19,9 +24,9 @@ class GrafanaChannel:
     def deliver(self, event: dict[str, Any]) -> None:
         alert = event["data"]
         try:
-            if event["type"] == "linewatch.alert.firing":
+            if event["type"] in BEGINS:
                 self._open(alert)
-            elif event["type"] == "linewatch.alert.resolved":
+            elif event["type"] in ENDS:
                 # Opening again finds the region by its tag, also where the first message never arrived.
                 self._client.close_region(self._open(alert), alert["ended_at"] // 1_000_000)
         except GrafanaUnavailable as error:
@@ -34,7 +39,11 @@ class GrafanaChannel:
 
     def _open(self, alert: dict[str, Any]) -> int:
         tags = ["linewatch", f"alert:{alert['alert_id']}", f"camera:{alert['camera']}", alert["severity"]]
-        text = f"Anomaly on {alert['camera']} ({alert['severity']}), peak score {alert['peak_score']:.4g}"
+        if alert["condition"] == ANOMALY:
+            text = f"Anomaly on {alert['camera']} ({alert['severity']}), peak score {alert['peak_score']:.4g}"
+        else:
+            text = f"Camera {alert['camera']}: {alert['condition']}"
+            tags.append(f"condition:{alert['condition']}")
         if alert.get("evidence_url"):
             text += f' <a href="{alert["evidence_url"]}">picture</a>'
         return self._client.open_region(alert["started_at"] // 1_000_000, tags, text)

@@ -1,16 +1,26 @@
 // One alert in the list, and the buttons that a person answers it with.
 
-import { clock, duration, el, raw, say } from "./text.js";
+import { CONDITIONS, clock, duration, el, raw, say } from "./text.js";
 
 /** How long an alert lasts or lasted, in words; `now` in ms, where its camera stands. */
 export function lastingWords(alert, now) {
   const begun = alert.started_at / 1e6;
-  if (alert.ended_at === null) return `firing for ${duration(now - begun)}`;
+  if (alert.ended_at === null) return `${isAboutPart(alert) ? "firing" : "so"} for ${duration(now - begun)}`;
   return `lasted ${duration(alert.ended_at / 1e6 - begun)}`;
+}
+
+export function isAboutPart(alert) {
+  return alert.condition === "anomaly";
+}
+
+/** What it is about, in words: the part, or what is wrong with the camera itself. */
+export function aboutWords(alert) {
+  return isAboutPart(alert) ? alert.severity : `camera ${CONDITIONS[alert.condition] ?? alert.condition}`;
 }
 
 /** How high it went, against the limit: a factor says more than two raw numbers. */
 export function peakWords(alert) {
+  if (!isAboutPart(alert)) return "Its anomaly alerts are held back meanwhile";
   const factor = alert.threshold > 0 ? `${(alert.peak_score / alert.threshold).toFixed(2)} × limit, ` : "";
   return `peak ${factor}raw ${raw(alert.peak_score)}`;
 }
@@ -117,13 +127,13 @@ export class AlertRow {
 
   update(alert) {
     this.alert = alert;
-    say(this.severity, alert.severity);
+    say(this.severity, aboutWords(alert));
     this.severity.className = `severity ${alert.severity}`;
     this.root.classList.toggle("firing", alert.ended_at === null);
     this.root.classList.toggle("answered", alert.acknowledged_at !== null || alert.false_alarm_at !== null);
     this.root.classList.toggle("false-alarm", alert.false_alarm_at !== null);
     say(this.peak, peakWords(alert));
-    this.heat.hidden = alert.evidence_url === null;
+    this.heat.hidden = alert.evidence_url === null || !isAboutPart(alert);
     this.answers.update(alert);
     showPicture(this.thumb, alert, this.kind);
     this.tick();

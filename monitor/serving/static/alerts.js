@@ -1,13 +1,14 @@
 // The list of alerts: read from the service, kept live by its events, and by a slow poll where those fail.
 
-import { AlertRow } from "./alert_row.js";
+import { aboutWords, AlertRow, isAboutPart } from "./alert_row.js";
 import { AlertStore } from "./alert_store.js";
 import { Failure, getJson, postJson } from "./net.js";
 import { recall, remember } from "./prefs.js";
 import { el, say } from "./text.js";
 import { Viewer } from "./viewer.js";
 
-const EVENTS = ["linewatch.alert.firing", "linewatch.alert.resolved", "linewatch.alert.acknowledged"];
+const EVENTS = ["alert.firing", "alert.resolved", "alert.acknowledged", "camera.offline", "camera.degraded", "camera.online"]
+  .map((kind) => `linewatch.${kind}`);
 const PAGE = 50;
 
 export class Alerts {
@@ -81,7 +82,8 @@ export class Alerts {
   announce(ids) {
     const firing = ids.map((id) => this.store.get(id)).filter((alert) => alert && alert.ended_at === null);
     if (firing.length === 0) return;
-    say(this.part.announce, firing.map((alert) => `New ${alert.severity} alert on camera ${alert.camera}`).join(". "));
+    say(this.part.announce, firing.map((alert) => (isAboutPart(alert)
+      ? `New ${alert.severity} alert on camera ${alert.camera}` : `${alert.camera}: ${aboutWords(alert)}`)).join(". "));
     this.fresh = new Set(firing.map((alert) => alert.alert_id));
   }
 
@@ -146,7 +148,7 @@ export class Alerts {
 
   /** When this camera's alerts fired, [from, to] in ms; one that is firing lasts until `now`. */
   stretchesOf(camera, now) {
-    return this.store.sorted.filter((alert) => alert.camera === camera).map((alert) => [
+    return this.store.sorted.filter((alert) => alert.camera === camera && isAboutPart(alert)).map((alert) => [
       alert.started_at / 1e6, alert.ended_at === null ? now : alert.ended_at / 1e6,
     ]);
   }

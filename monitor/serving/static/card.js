@@ -1,10 +1,10 @@
 // One camera's card.
 
 import { Chart } from "./chart.js";
-import { Failure, getJson } from "./net.js";
+import { Failure, getJson, postJson } from "./net.js";
 import { Picture } from "./picture.js";
 import { isOver, Series } from "./series.js";
-import { count, duration, el, raw, say } from "./text.js";
+import { CONDITIONS, count, duration, el, raw, say } from "./text.js";
 
 const GAP_MS = 3000;
 const SILENT_MS = 3000; // Without a word from the service for so long, its word on what is stale is worth nothing.
@@ -26,7 +26,11 @@ export class Card {
     this.state = el("span", { class: "state" });
     this.up = el("span", { class: "badge up" });
     this.veil = el("p", { class: "veil" });
-    this.frame = el("div", { class: "frame" }, this.veil);
+    this.trouble = el("p", { class: "trouble" });
+    this.accept = el("button", { type: "button", class: "quiet accept", title: "The camera is meant to look like this: learn its view anew" },
+      "Accept this view");
+    this.accept.addEventListener("click", () => this.acceptView());
+    this.frame = el("div", { class: "frame" }, this.veil, el("div", { class: "troubles" }, this.trouble, this.accept));
     this.score = el("strong", { class: "score" });
     this.against = el("span", { class: "against" });
     this.fps = el("span", { class: "fps" });
@@ -75,10 +79,29 @@ export class Card {
     this.root.classList.toggle("down", !up);
     say(this.up, up ? "up" : "down");
     this.up.className = up ? "badge up" : "badge down";
+    const { troubles } = this.view;
+    this.root.classList.toggle("troubled", troubles.length > 0);
+    say(this.trouble, troubles.length > 0 ? `Camera ${troubles.map((name) => CONDITIONS[name] ?? name).join(", ")}: alerts held back` : "");
+    this.trouble.parentElement.hidden = troubles.length === 0;
+    this.accept.hidden = !troubles.some((name) => ["blurred", "covered", "moved", "relit"].includes(name));
     say(this.state, stateWords(this.view));
     this.state.className = `state ${state ?? ""}`;
     this.state.title = STATE_MEANS[state] ?? "";
     this.age();
+  }
+
+  /** Somebody says that the camera shall look as it does now. */
+  async acceptView() {
+    this.accept.setAttribute("aria-busy", "true");
+    try {
+      await postJson(`${this.path}/accept-view`, {});
+      say(this.accept, "Learning it");
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      say(this.accept, `Not taken: ${error.message}`);
+    }
+    this.accept.removeAttribute("aria-busy");
+    setTimeout(() => say(this.accept, "Accept this view"), 5000);
   }
 
   /** How old the picture is, where it is old. Called every second as well. */
@@ -122,10 +145,12 @@ export class Card {
     const more = flying ? ` + ${count(flying)} in flight` : "";
     say(this.sum, `${count(captured)} captured = ${count(scored)} scored + ${count(total(dropped))} dropped`
       + ` + ${count(total(failed))} failed${more}`);
+    const held = Object.entries(this.view.held_back);
     const rows = [
       ...Object.entries(dropped).map(([reason, number]) => [`dropped: ${words(reason)}`, number]),
       ...Object.entries(failed).map(([reason, number]) => [`failed: ${words(reason)}`, number]),
     ];
+    rows.push(...held.map(([reason, number]) => [`alerts held back: ${words(reason)}`, number]));
     const told = rows.length ? rows.map(([what, number]) => `${what} ${count(number)}`).join("\n") : "No frame was dropped or failed.";
     this.sum.title = told;
     this.sum.classList.toggle("losses", total(failed) > 0);

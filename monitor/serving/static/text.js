@@ -48,3 +48,15 @@ export function duration(ms) {
   if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${two(Math.floor((seconds % 3600) / 60))} min`;
   return `${Math.floor(seconds / 86400)} d ${Math.floor((seconds % 86400) / 3600)} h`;
 }
+
+/** What a camera in trouble is, by the names that the service uses. */
+export const CONDITIONS = {
+  offline: "offline",
+  frozen: "frozen",
+  dark: "too dark",
+  bright: "too bright",
+  blurred: "blurred",
+  covered: "covered",
+  moved: "moved",
+  relit: "lit differently",
+};

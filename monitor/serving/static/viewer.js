@@ -1,6 +1,6 @@
 // The large view of one alert: its picture and its heat map side by side.
 
-import { Answers, lastingWords, markWords, peakWords, showPicture } from "./alert_row.js";
+import { aboutWords, Answers, isAboutPart, lastingWords, markWords, peakWords, showPicture } from "./alert_row.js";
 import { clock, say } from "./text.js";
 
 export class Viewer {
@@ -39,11 +39,13 @@ export class Viewer {
     const alert = this.id === null ? undefined : this.page.alertOf(this.id);
     if (!alert) return;
     const now = this.page.nowOf(alert.camera);
-    say(this.title, `${alert.camera}: ${alert.severity} alert`);
+    say(this.title, `${alert.camera}: ${isAboutPart(alert) ? `${alert.severity} alert` : aboutWords(alert)}`);
     say(this.facts, [
       `started ${clock(alert.started_at / 1e6, now)}`, lastingWords(alert, now), peakWords(alert),
-      `frame ${alert.frame.seq} (${alert.frame.origin})`, `model ${alert.model}`, ...markWords(alert, now),
+      ...(alert.frame === null ? [] : [`frame ${alert.frame.seq} (${alert.frame.origin})`]),
+      `model ${alert.model}`, ...markWords(alert, now),
     ].join(" · "));
+    this.heatmap.parentElement.hidden = !isAboutPart(alert);
     this.answers.update(alert);
     showPicture(this.evidence, alert, "evidence");
     showPicture(this.heatmap, alert, "heatmap");

@@ -1,0 +1,216 @@
+"""What a camera's own trouble means for the alerts about its parts, and which cameras may be called silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import redis
+
+from monitor.judging.episodes import Hold
+from monitor.judging.health import Condition, Look, Trouble
+from monitor.judging.presence import Presence
+from monitor.judging.references import RedisReferences
+from monitor.judging.watch import CameraWatch
+from monitor.scoring.inbox import Inbox
+from monitor.scoring.worker import Score
+from monitor.serving.board import Board
+from monitor.serving.ledger import Ledger
+from monitor.serving.metrics import Metrics
+from monitor.supervision import SourceOutlet
+from streams.frame import Frame
+from streams.source import Keep
+from tests.monitor.scenes import FakeSource, frame, score
+
+
+class FakeHealth:
+    """Says what it is told to; the real one is tested in test_camera_health.py."""
+
+    def __init__(self) -> None:
+        self.holding: tuple[Condition, ...] = ()
+        self.held = False
+        self.silences: list[Mapping[str, float]] = []
+        self.accepted: list[str] = []
+        self.reference: bytes | None = None
+
+    def see(self, camera: str, sight: Any, frame_time_ns: int, now_s: float) -> Look:
+        return Look(suspect=frozenset(), held=self.held or bool(self.holding))
+
+    def tick(self, now_s: float, silence_s: Mapping[str, float]) -> list[Trouble]:
+        self.silences.append(silence_s)
+        return []
+
+    def conditions(self, camera: str) -> tuple[Condition, ...]:
+        return self.holding
+
+    def adopt(self, troubles: Iterable[Trouble]) -> None:
+        raise NotImplementedError
+
+    def accept(self, camera: str) -> list[Trouble]:
+        self.accepted.append(camera)
+        return []
+
+    def learnt(self, camera: str) -> bool:
+        return self.reference is not None
+
+    def save(self, camera: str) -> bytes | None:
+        return self.reference
+
+    def restore(self, camera: str, reference: bytes) -> None:
+        if reference == b"odd":
+            raise ValueError("odd")
+        self.reference = reference
+
+
+def seen() -> Score:
+    return replace(score(1.0), sight=object())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("holding", "held", "expected"),
+    [
+        ((), False, Hold.NO),
+        ((), True, Hold.SUSPECT),
+        ((Condition.COVERED,), False, Hold.TROUBLE),
+        ((Condition.OFFLINE,), False, Hold.SUSPECT),
+        ((Condition.OFFLINE, Condition.DARK), True, Hold.TROUBLE),
+    ],
+)
+def test_what_is_held_and_how(holding: tuple[Condition, ...], held: bool, expected: Hold) -> None:
+    health = FakeHealth()
+    health.holding, health.held = holding, held
+    watch = CameraWatch(health, Presence())  # type: ignore[arg-type]
+    assert watch.see([seen()])[0] == [expected]
+
+
+def test_without_a_sight_or_without_health_nothing_is_held() -> None:
+    health = FakeHealth()
+    health.held = True
+    assert CameraWatch(health, Presence()).see([score(1.0)])[0] == [Hold.NO]  # type: ignore[arg-type]
+    alone = CameraWatch(None, Presence())
+    assert alone.see([seen()])[0] == [Hold.NO] and alone.tick() == [] and alone.conditions("line-1") == ()
+
+
+def test_a_view_is_accepted_by_somebodys_word_in_the_watchs_own_time() -> None:
+    health = FakeHealth()
+    watch = CameraWatch(health, Presence())  # type: ignore[arg-type]
+    watch.accept("line-1")
+    assert health.accepted == []
+    watch.tick()
+    assert health.accepted == ["line-1"]
+
+
+class Kept:
+    def __init__(self, kept: bytes | None = None) -> None:
+        self.kept = kept
+
+    def load(self, camera: str) -> bytes | None:
+        return self.kept
+
+    def save(self, camera: str, reference: bytes) -> None:
+        self.kept = reference
+
+
+def test_how_a_camera_looks_is_kept_and_found_again() -> None:
+    now_s, health, kept = [0.0], FakeHealth(), Kept()
+    watch = CameraWatch(health, Presence(), kept, lambda: now_s[0])  # type: ignore[arg-type]
+    watch.see([seen()])
+    health.reference = b"learnt"
+    watch.see([seen()])
+    assert kept.kept is None
+    now_s[0] += 2
+    watch.see([seen()])
+    assert kept.kept == b"learnt"
+    fresh = FakeHealth()
+    CameraWatch(fresh, Presence(), kept).see([seen()])  # type: ignore[arg-type]
+    assert fresh.reference == b"learnt"
+
+
+def test_what_was_kept_and_is_no_reference_is_learnt_anew() -> None:
+    health = FakeHealth()
+    assert CameraWatch(health, Presence(), Kept(b"odd")).see([seen()])[0] == [Hold.NO]  # type: ignore[arg-type]
+    assert health.reference is None
+
+
+def test_references_in_redis(redis_client: redis.Redis, prefix: str) -> None:
+    kept = RedisReferences(redis_client, prefix)
+    assert kept.load("line 1/ä") is None
+    kept.save("line 1/ä", b"\x00\xff")
+    assert kept.load("line 1/ä") == b"\x00\xff" and kept.load("line-2") is None
+    (key,) = redis_client.keys(f"{prefix}:*")  # type: ignore[misc]
+    assert redis_client.ttl(key) > 86_400  # type: ignore[operator]
+    redis_client.set(key, "*")
+    assert kept.load("line 1/ä") is None
+
+
+class Source(FakeSource):
+    def __init__(self, name: str, cameras: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.name, self.cameras = name, cameras  # type: ignore[assignment]
+
+
+class Desk:
+    """One source's outlet, and what the watch hears of the silence of cameras."""
+
+    def __init__(self, source: Source, room: int = 100) -> None:
+        self.now_s = 0.0
+        self.presence = Presence(lambda: self.now_s)
+        self.health = FakeHealth()
+        self.watch = CameraWatch(self.health, self.presence, clock=lambda: self.now_s)  # type: ignore[arg-type]
+        metrics = Metrics()
+        ledger = Ledger(metrics)
+        inbox = Inbox(ledger, max_frames=room, max_bytes=1 << 20, live_frames=1)
+        self.outlet = SourceOutlet(source, inbox, ledger, Board(), metrics, self.presence)
+
+    def silent(self, after_s: float) -> dict[str, float]:
+        self.now_s += after_s
+        self.watch.tick()
+        return dict(self.health.silences[-1])
+
+
+def live(camera: str = "line-1") -> Frame:
+    return frame(1, camera)
+
+
+def test_a_network_camera_is_silent_from_its_start_on() -> None:
+    desk = Desk(Source("rtsp:line-1", ("line-1",)))
+    desk.outlet.camera_up("line-1", False)
+    assert desk.silent(20) == {"line-1": 20}
+    desk.outlet.camera_up("line-1", True)
+    desk.outlet.offer(live(), Keep.NEWEST)
+    assert desk.silent(3) == {"line-1": 3}
+    desk.outlet.camera_up("line-1", False)
+    assert desk.silent(4) == {"line-1": 7}
+
+
+def test_a_film_owes_nothing_between_its_frames_nor_after_its_end() -> None:
+    desk = Desk(Source("files:bench", ("bench",)))
+    desk.outlet.camera_up("bench", True)
+    desk.outlet.offer(live("bench"), Keep.ALL)
+    assert desk.silent(60) == {}
+    desk.outlet.camera_up("bench", False)
+    desk.outlet.ended()
+    assert desk.silent(60) == {}
+
+
+def test_a_topics_cameras_are_silent_only_while_it_can_be_read() -> None:
+    desk = Desk(Source("kafka:frames"))
+    desk.outlet.offer(live(), Keep.ALL)
+    desk.outlet.refuse("unknown", "no_camera")
+    assert desk.silent(5) == {"line-1": 5}
+    desk.outlet.trouble("kafka:frames", "does not answer")
+    assert desk.silent(60) == {}
+    desk.outlet.trouble("kafka:frames", None)
+    assert desk.silent(2) == {"line-1": 2}
+    desk.outlet.refuse("line-1", "oversized")
+    assert desk.silent(1) == {"line-1": 1}
+
+
+def test_a_full_house_is_no_fault_of_the_cameras() -> None:
+    desk = Desk(Source("kafka:frames"), room=1)
+    assert desk.outlet.offer(live(), Keep.ALL)
+    desk.now_s += 30
+    assert not desk.outlet.offer(live(), Keep.ALL)
+    assert desk.silent(1) == {"line-1": 1}
