@@ -4,6 +4,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 SECONDS ?=
+WORKERS ?= 3
 PORT ?= 8090
 
 .DEFAULT_GOAL := help
@@ -21,11 +22,11 @@ test: .venv/.ready-dev ## The whole suite: linters, types, floors, tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: quick
 quick: .venv/.ready-dev ## The tests that take less than five seconds each
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 MINUTES ?= 10
 SEED ?=

@@ -31,7 +31,7 @@ from monitor.alerting.takeover import Takeover
 from monitor.housekeeping import Housekeeping
 from monitor.inputs import Input
 from monitor.judging.episodes import EpisodeRule, Episodes
-from monitor.judging.health import CameraHealth, measure
+from monitor.judging.health import CameraHealth
 from monitor.judging.judge import Baseline, Judge
 from monitor.judging.presence import Presence
 from monitor.judging.references import RedisReferences
@@ -42,6 +42,7 @@ from monitor.pipeline import Pipeline, Stages
 from monitor.publishing import ScorePublisher
 from monitor.scoring.decoding import Decoder
 from monitor.scoring.inbox import Inbox
+from monitor.scoring.sight import measure
 from monitor.scoring.worker import Worker
 from monitor.serving.api import Served, build_app
 from monitor.serving.board import Board

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import cv2
 import numpy as np
 import structlog
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
-from monitor.judging.health import Condition, HealthRules, reduced
-from monitor.section import CameraId, Section
+from monitor.judging.health import Condition, HealthRules
+from monitor.scoring.sight import reduced
+from monitor.section import Section
+from streams.camera_id import checked_camera
 
 log = structlog.get_logger(__name__)
 
@@ -98,23 +100,25 @@ class HealthLimits(Section):
         return HealthRules(watch=frozenset(Condition) - frozenset(self.ignore), anchor=anchor, **kept)
 
 
-def _as_mapping(value: dict[str, Any]) -> dict[str, Any]:
-    unknown = sorted(set(value) - set(HealthLimits.model_fields))
-    if unknown:
-        raise ValueError(f"unknown key {', '.join(unknown)}; expected {', '.join(HealthLimits.model_fields)}")
-    return value
-
-
 class CameraHealth(HealthLimits):
     """Trouble of the cameras themselves, apart from the parts: told as events of its own, and while it holds, anomaly
     alerts of that camera are held back."""
 
     enabled: bool = Field(True, description="Whether the cameras' own health is watched at all.")
-    cameras: dict[CameraId, Annotated[dict[str, Any], AfterValidator(_as_mapping)]] = Field(
+    cameras: dict[str, dict[str, Any]] = Field(
         {}, description="What differs for a camera, by its id: the keys above, but for `enabled`."
     )
-
     _each: dict[str, HealthLimits] = PrivateAttr(default_factory=dict)
+
+    @field_validator("cameras")
+    @classmethod
+    def _known_keys(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        known = tuple(HealthLimits.model_fields)
+        for camera, limits in value.items():
+            checked_camera(camera)
+            if unknown := sorted(set(limits) - set(known)):
+                raise ValueError(f"{camera}: unknown key {', '.join(unknown)}; expected {', '.join(known)}")
+        return value
 
     @model_validator(mode="after")
     def _every_camera(self) -> CameraHealth:

@@ -4,6 +4,7 @@ docs/ingest-configuration.md`; the second one may be left out.
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
 import typing
@@ -82,7 +83,7 @@ def _section(model: type[BaseModel], path: str) -> list[str]:
             rows.append(f"| `{key}` | {_kind(field)} | {_default(field)} | {field.description} |")
         else:
             inner += _section(nested, f"{key}[]." if "tuple" in str(field.annotation) else f"{key}.")
-    title = f"## `{path.rstrip('.').removesuffix('[]')}`\n\n{(model.__doc__ or '').strip()}\n\n" if path else ""
+    title = f"## `{path.rstrip('.').removesuffix('[]')}`\n\n{inspect.cleandoc(model.__doc__ or '')}\n\n" if path else ""
     table = "| key | kind | default | meaning |\n| --- | --- | --- | --- |\n" + "\n".join(rows) + "\n" if rows else ""
     return ([title + table] if title or table else []) + inner
 
@@ -105,6 +106,8 @@ def _kind(field: FieldInfo) -> str:
         return " or ".join(f"`{option}`" for option in options)
     if typing.get_origin(annotation) is tuple:
         return "list"
+    if typing.get_origin(annotation) is dict:
+        return "mapping"
     parts = [names.get(option) or _literal(option) for option in options or (annotation,) if option is not type(None)]
     return " or ".join(part for part in parts if part)
 
@@ -118,7 +121,7 @@ def _default(field: FieldInfo) -> str:
         return "required"
     if isinstance(field.default, SecretStr):
         return f"`{field.default.get_secret_value()}`"
-    return "none" if field.default is None else "empty" if field.default == () else f"`{field.default}`"
+    return "none" if field.default is None else "empty" if field.default in ((), {}) else f"`{field.default}`"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.judging.health import CameraHealth, Condition, HealthRules, Sight, measure
+from monitor.judging.health import CameraHealth, Condition, HealthRules
+from monitor.scoring.sight import Sight, measure
 from streams.simulator import FilmFootage, Line
 
 Picture = NDArray[np.uint8]

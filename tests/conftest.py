@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 import redis
+from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 
 from monitor import logs
@@ -26,6 +27,10 @@ BROWSER_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+# How long an example takes says nothing on a machine that does other things as well.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 # As in production: without this, structlog draws every traceback with all its local variables, which takes seconds.
 logs.set_up()

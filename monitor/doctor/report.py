@@ -25,11 +25,11 @@ def as_text(examined: Sequence[Examined], took_s: float) -> str:
         name = one.name
         for finding in one.findings:
             mark = typer.style(f"{finding.mark:<{MARK_WIDTH}}", fg=COLOURS[finding.mark], bold=finding.mark != Mark.OK)
-            first, *rest = textwrap.wrap(finding.said, width - len(indent)) or [""]
+            first, *rest = _wrapped(finding.said, width - len(indent)) or [""]
             lines.append(f"{mark}  {name:<{names}}  {first}")
             lines += [indent + line for line in rest]
             if finding.remedy is not None:
-                told = textwrap.wrap(finding.remedy, width - len(indent) - 2, break_long_words=False)
+                told = _wrapped(finding.remedy, width - len(indent) - 2)
                 lines += [f"{indent}{'→ ' if n == 0 else '  '}{line}" for n, line in enumerate(told)]
             name = ""
     count = {mark: sum(f.mark == mark for one in examined for f in one.findings) for mark in Mark}
@@ -39,6 +39,11 @@ def as_text(examined: Sequence[Examined], took_s: float) -> str:
         f"{count[Mark.FAILED]} failed; examined in {took_s:.1f} s"
     )
     return "\n".join(lines)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most this width, paths and addresses in one piece, so that they can be copied."""
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def as_json(examined: Sequence[Examined], worst: Mark, took_s: float) -> str:

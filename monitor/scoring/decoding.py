@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.judging.health import Sight
 from monitor.scoring.inbox import Arrival
+from monitor.scoring.sight import Sight
 from streams.codec import CodecError, pixels_of
 from streams.frame import Pixels
 

@@ -11,9 +11,9 @@ import structlog
 from numpy.typing import NDArray
 
 from models.scorer import Scorer
-from monitor.judging.health import Sight
 from monitor.scoring.decoding import Batch, Rejected
 from monitor.scoring.inbox import Arrival
+from monitor.scoring.sight import Sight
 from streams.frame import Frame
 
 log = structlog.get_logger(__name__)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from monitor.health_settings import CameraHealth as HealthSettings
-from monitor.judging.health import CameraHealth, Condition, HealthRules, Look, Sight, Trouble, measure, reduced
+from monitor.judging.health import CameraHealth, Condition, HealthRules, Look, Trouble
+from monitor.scoring.sight import Sight, measure, reduced
 from streams.frame import Pixels
 from streams.simulator import Line
 

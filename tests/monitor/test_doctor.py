@@ -158,7 +158,7 @@ def test_the_table_is_for_people_and_the_exit_code_for_scripts(config: dict[str,
     rows = done.stdout.splitlines()
     at = next(i for i, row in enumerate(rows) if row.startswith("failed"))
     assert rows[at].split()[1] == "files:bench" and "no picture or film at" in rows[at]
-    assert "→ correct sources[0].files.path" in "".join(rows[at + 1 : at + 3])
+    assert "→ correct sources[0].files.path" in "".join(rows[at + 1 : at + 4])
     assert rows[0].startswith("ok       configuration")
     assert re.fullmatch(r"\d+ ok, 0 warnings, 1 failed; examined in [\d.]+ s", rows[-1])
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from monitor.judging.health import Sight, measure, reduced
+from monitor.scoring.sight import Sight, measure, reduced
 from streams.frame import Pixels
 from streams.simulator import Line
 

@@ -10,8 +10,8 @@ import numpy as np
 from monitor.judging.health.displacement import REACH, displacement
 from monitor.judging.health.reference import CELL, TILE, Floats, Reference, cell_sums, detail, tile_sums
 from monitor.judging.health.rules import HealthRules
-from monitor.judging.health.sight import BURNT_FROM, GREY_SHAPE, Sight
 from monitor.judging.health.trouble import Condition
+from monitor.scoring.sight import BURNT_FROM, GREY_SHAPE, Sight
 
 _LIT: Final = 0.1  # above this change of the light (a logarithm), burnt out pixels say nothing of what they show
 _SHAKEN: Final = 0.12  # less agreement than usual in a third of the steady tiles, and the shift is looked for

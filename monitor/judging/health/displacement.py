@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.judging.health.reference import TILE, TILES, Floats, Reference
-from monitor.judging.health.sight import GREY_SHAPE
+from monitor.scoring.sight import GREY_SHAPE
 
 REACH: Final = 8
 """So many reduced pixels are searched around; structure that went further counts as gone."""

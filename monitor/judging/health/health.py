@@ -14,9 +14,9 @@ from monitor.judging.health.hysteresis import Hysteresis
 from monitor.judging.health.learning import Learner
 from monitor.judging.health.reference import Reference
 from monitor.judging.health.rules import HealthRules
-from monitor.judging.health.sight import Sight
 from monitor.judging.health.silence import Silence
 from monitor.judging.health.trouble import Condition, Look, Trouble
+from monitor.scoring.sight import Sight
 
 log = structlog.get_logger(__name__)
 

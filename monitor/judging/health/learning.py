@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.judging.health.reference import Reference
-from monitor.judging.health.sight import Sight
+from monitor.scoring.sight import Sight
 
 SAMPLES: Final = 40
 """Pictures that a reference is learnt from, spread over the time given for it."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.judging.health.sight import GREY_SHAPE, Sight
+from monitor.scoring.sight import GREY_SHAPE, Sight
 
 Floats = NDArray[np.float32]
 
