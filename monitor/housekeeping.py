@@ -50,6 +50,7 @@ class Housekeeping:
         self._keep_s = keep_days * 86_400
         self._stop = threading.Event()
         self._redis_answers: bool | None = None
+        self._shown: set[str] = set()
         self._held_back: dict[tuple[str, Reason], int] = {}
         self._next_sweep_s = 0.0
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
@@ -72,8 +73,12 @@ class Housekeeping:
 
     def _look_round(self) -> None:
         self._check_redis()
-        for camera, up in self._board.read_all(lambda s: (s.camera, s.up)):
+        cameras = dict(self._board.read_all(lambda s: (s.camera, s.up)))
+        for camera, up in cameras.items():
             self._metrics.camera_up.labels(camera).set(1 if up else 0)
+        for camera in self._shown - cameras.keys():  # it may have left between the two lines above
+            self._metrics.forget(camera)
+        self._shown = set(cameras)
         for (camera, reason), count in list(self._episodes.held_back.items()):
             self._metrics.held_back.labels(camera, reason.value).inc(count - self._held_back.get((camera, reason), 0))
             self._held_back[camera, reason] = count

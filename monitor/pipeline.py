@@ -40,6 +40,9 @@ END = None
 MAX_HELD = 10_000
 """So many finished frames may wait for the outbox; then the pipeline stands still, and Kafka is paused."""
 
+UNDECIDED_S = 10.0
+"""So long an episode waits for a suspicion of its camera to be decided, where no more frames come."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stages:
@@ -79,6 +82,7 @@ class Pipeline:
         self._scored: queue.Queue[list[Score] | None] = queue.Queue(maxsize=1)
         self._held: deque[Arrival] = deque()
         self._flush_s = flush_s
+        self._undecided_since_s: dict[str, float] = {}
         self._ending = threading.Event()
 
     def stop(self) -> None:
@@ -151,6 +155,9 @@ class Pipeline:
             except Exception:
                 log.exception("showing_failed")  # the frames are judged and counted; only the page lags
             self._finish_held()
+        for camera in self._s.episodes.undecided():
+            self._let_go(camera)
+        self._finish_held()
         end_s = time.monotonic() + self._flush_s
         while self._s.reporter.waiting and time.monotonic() < end_s:
             time.sleep(0.2)
@@ -173,15 +180,16 @@ class Pipeline:
 
     def _judge_batch(self, scores: list[Score]) -> tuple[list[Verdict], list[Transition]]:
         metrics = self._s.metrics
+        self._take_leave()
         self._meet({score.frame.camera for score in scores})
         with metrics.stage.labels("health").time():
             holds, notices = self._s.watch.see(scores)
+        self._tell(notices)
         with metrics.stage.labels("window").time():
             held = {index for index, hold in enumerate(holds) if hold is not Hold.NO}
             verdicts = self._s.judge.judge(scores, keep_out=held)
         self._s.board.trouble("window", self._s.judge.trouble)
         with metrics.stage.labels("report").time():
-            self._tell(notices)
             steps = (self._s.episodes.step(v, hold) for v, hold in zip(verdicts, holds, strict=True))
             transitions = [t for t in steps if t is not None]
             self._s.reporter.report(transitions)
@@ -193,21 +201,49 @@ class Pipeline:
     def _look_round(self) -> None:
         """What is to be noticed where no frame comes."""
         try:
-            for camera in self._s.watch.departed():
-                self._s.episodes.forget(camera)
-                self._s.takeover.forget(camera)
+            self._take_leave()
             self._meet(self._s.presence.silence_s())
             self._tell(self._s.watch.tick())
+            self._decide_late()
         except Exception:
             log.exception("camera_watch_failed")
 
+    def _take_leave(self) -> None:
+        """Forget the cameras that another worker judges now, when everything that they caused is told."""
+        for camera in self._s.watch.departed():
+            self._let_go(camera)
+            self._s.episodes.forget(camera)
+            self._s.takeover.forget(camera)
+            self._s.board.gone(camera)
+            self._s.metrics.forget(camera)
+
+    def _decide_late(self) -> None:
+        """An episode that waits for a suspicion to be decided does not wait for ever where no frame comes."""
+        now_s, waiting = time.monotonic(), set(self._s.episodes.undecided())
+        self._undecided_since_s = {c: self._undecided_since_s.get(c, now_s) for c in waiting}
+        for camera, since_s in self._undecided_since_s.items():
+            if now_s - since_s > UNDECIDED_S:
+                self._let_go(camera)
+
+    def _let_go(self, camera: str) -> None:
+        transition = self._s.episodes.let_go(camera)
+        if transition is not None:
+            self._s.reporter.report([transition])
+            self._count_alerts([transition])
+
     def _meet(self, cameras: Iterable[str]) -> None:
-        """Go on with what was firing at cameras that are new here, and show it."""
-        for camera in self._s.takeover.meet(cameras):
+        """Go on with what was firing at cameras that are new here, show it, and end what nobody goes on with."""
+        found = self._s.takeover.meet(cameras)
+        for camera in found.in_trouble:
             conditions = self._s.watch.conditions(camera)
             self._s.board.in_trouble(camera, conditions)
             for condition in conditions:
                 self._s.metrics.camera_trouble.labels(camera, condition).set(1)
+        for over in found.ended:
+            if isinstance(over, Transition):
+                self._s.reporter.report([over])
+            else:
+                self._tell([Notice(over, None)])
 
     def _tell(self, notices: list[Notice]) -> None:
         """Report what began or ended at the cameras themselves, and show it."""
@@ -231,9 +267,7 @@ class Pipeline:
         if self._s.publisher is not None:
             with metrics.stage.labels("publish").time():
                 self._s.publisher.publish(verdicts)
-        for transition in transitions:
-            if transition.change is Change.FIRING:
-                metrics.alerts.labels(transition.episode.camera, transition.episode.severity.value).inc()
+        self._count_alerts(transitions)
         for verdict in verdicts:
             camera = verdict.frame.camera
             firing = self._s.episodes.active(camera)
@@ -249,10 +283,17 @@ class Pipeline:
             metrics.last_frame.labels(camera).set(verdict.frame.captured_at_ns / 1e9)
             metrics.alert_active.labels(camera).set(1 if self._s.episodes.active(camera) else 0)
 
+    def _count_alerts(self, transitions: Sequence[Transition]) -> None:
+        for transition in transitions:
+            if transition.change is Change.FIRING:
+                episode = transition.episode
+                self._s.metrics.alerts.labels(episode.camera, episode.severity.value).inc()
+
     def _finish_held(self) -> None:
-        """Tell the sources which frames are done, once everything that they caused is in the outbox."""
+        """Tell the sources which frames are done, once everything that they caused is in the outbox, or is decided not
+        to come to that."""
         self._s.reporter.flush()
-        if self._s.reporter.waiting:
+        if self._s.reporter.waiting or self._s.episodes.undecided():
             return
         while self._held:
             arrival = self._held.popleft()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 
 import structlog
@@ -38,7 +37,7 @@ class SourceOutlet:
         if not taken:
             self._presence.held_up(self._source.name)
         elif self._is_topic or keep is Keep.NEWEST:
-            self._presence.heard(frame.camera, self._source.name)
+            self._presence.heard(frame.camera, self._source.name, moves=self._is_topic)
         return taken
 
     def refuse(self, camera: str, reason: str) -> None:
@@ -61,9 +60,6 @@ class SourceOutlet:
 
     def camera_gone(self, camera: str) -> None:
         self._presence.left(camera)
-        self._board.gone(camera)
-        with contextlib.suppress(KeyError):  # prometheus_client's word for a series that never was
-            self._metrics.camera_up.remove(camera)
 
     def lag(self, topic: str, partition: int, messages: int) -> None:
         self._metrics.kafka_lag.labels(topic, str(partition)).set(messages)
@@ -77,10 +73,11 @@ class SourceOutlet:
         """The source has come to its end: its cameras owe us nothing more."""
         for camera in self._source.cameras:
             self._presence.gone(camera)
+        if self._is_topic:
+            self._presence.deaf(self._source.name, True)
 
     def _heard(self, camera: str) -> None:
-        if self._is_topic:
-            self._presence.heard_again(camera)
+        self._presence.heard_again(camera)
 
 
 class SourceThread(threading.Thread):

@@ -9,8 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 import redis
+import structlog
 
-from monitor.alerting.alert import ACKNOWLEDGED, Alert, Event
+from monitor.alerting.alert import ACKNOWLEDGED, ANOMALY, Alert, Event
+
+log = structlog.get_logger(__name__)
 
 MAX_EVENTS = 100_000
 """The stream keeps about so many events; dispatchers that were away for longer miss the oldest."""
@@ -42,8 +45,9 @@ class Outbox:
         with the same event id, by which every reader can tell."""
         alert = event.alert
         key = self._key(alert.alert_id)
-        marks = dict(zip(MARKS, self._client.hmget(key, MARKS), strict=True))
-        event = replace(event, alert=alert.model_copy(update=_marks(marks)))
+        *said, known = self._client.hmget(key, (*MARKS, "episode"))
+        alert = _shown_by(alert, known).model_copy(update=_marks(dict(zip(MARKS, said, strict=True))))
+        event = replace(event, alert=alert)
         with self._client.pipeline(transaction=True) as transaction:
             transaction.hset(key, "episode", alert.model_dump_json())
             transaction.expire(key, round(ttl_s))
@@ -103,14 +107,28 @@ class Outbox:
             for alert_id in ids:
                 pipe.hgetall(self._key(alert_id))
             rows = pipe.execute() if ids else []
-        return [_alert(row) for row in rows if row and "episode" in row]
+        return [alert for row in rows if row and "episode" in row and (alert := _alert(row)) is not None]
 
     def _key(self, alert_id: str) -> str:
         return f"{self._prefix}:alert:{alert_id}"
 
 
-def _alert(row: dict[str, str]) -> Alert:
-    return Alert.model_validate_json(row["episode"]).model_copy(update=_marks(row))
+def _alert(row: dict[str, str]) -> Alert | None:
+    try:
+        return Alert.model_validate_json(row["episode"]).model_copy(update=_marks(row))
+    except ValueError as error:  # of another version, or touched by others: it must not hide the rest
+        log.warning("alert_unreadable", error=str(error).splitlines()[0])
+        return None
+
+
+def _shown_by(alert: Alert, known: str | None) -> Alert:
+    """A camera's trouble that ends keeps the frame that showed how it began."""
+    if known is None or alert.condition == ANOMALY or alert.ended_at is None:
+        return alert
+    try:
+        return alert.model_copy(update={"frame": Alert.model_validate_json(known).frame})
+    except ValueError:
+        return alert
 
 
 def _marks(row: Mapping[str, str | None]) -> dict[str, Any]:

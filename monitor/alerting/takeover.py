@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import redis
 import structlog
 
 from monitor.alerting.alert import ANOMALY, Alert
 from monitor.alerting.outbox import Outbox
-from monitor.judging.episodes import Episodes
+from monitor.judging.episodes import Change, Episodes, Transition
+from monitor.judging.health import Trouble
 from monitor.judging.watch import CameraWatch
 
 log = structlog.get_logger(__name__)
 
 RETRY_AFTER_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """in_trouble: cameras whose trouble goes on here. ended: what nobody will go on with, to be told as ended."""
+
+    in_trouble: tuple[str, ...] = ()
+    ended: tuple[Transition | Trouble, ...] = ()
 
 
 class Takeover:
@@ -31,17 +41,17 @@ class Takeover:
         self._met: set[str] = set()
         self._next_try_s = 0.0
 
-    def meet(self, cameras: Iterable[str]) -> list[str]:
-        """Take over what is firing at cameras that are new here. The cameras that turned out to be in trouble."""
+    def meet(self, cameras: Iterable[str]) -> Found:
+        """Take over what is firing at cameras that are new here."""
         fresh = set(cameras) - self._met
         if not fresh or time.monotonic() < self._next_try_s:
-            return []
+            return Found()
         try:
             firing = [alert for alert in self._outbox.firing() if alert.camera in fresh]
         except redis.RedisError as error:
             self._next_try_s = time.monotonic() + RETRY_AFTER_S
             log.info("episodes_not_adopted", error=type(error).__name__)
-            return []
+            return Found()
         self._met |= fresh
         return self._adopt(firing)
 
@@ -49,17 +59,25 @@ class Takeover:
         """Another worker judges it now; should it come back, it is asked about again."""
         self._met.discard(camera)
 
-    def _adopt(self, firing: list[Alert]) -> list[str]:
-        # Where Redis was away at first, the camera may have been judged already: what began here goes first.
-        self._episodes.adopt(
-            alert.episode()
-            for alert in firing
-            if alert.condition == ANOMALY and self._episodes.active(alert.camera) is None
-        )
-        troubles = [
-            alert.trouble()
-            for alert in firing
-            if alert.condition != ANOMALY and alert.condition not in self._watch.conditions(alert.camera)
-        ]
-        self._watch.adopt(troubles)
-        return sorted({trouble.camera for trouble in troubles})
+    def _adopt(self, firing: list[Alert]) -> Found:
+        now_ns = time.time_ns()
+        ended: list[Transition | Trouble] = []
+        met: set[str] = set()
+        for alert in firing:
+            if alert.condition == ANOMALY:
+                if self._episodes.active(alert.camera) is None:
+                    self._episodes.adopt([alert.episode()])
+                    continue
+                # Redis was away at first, and here another episode has begun meanwhile.
+                over = replace(alert.episode(), ended_at_ns=max(now_ns, alert.started_at))
+                ended.append(Transition(Change.RESOLVED, over))
+                continue
+            trouble = alert.trouble()
+            if trouble.condition.value not in self._watch.conditions(alert.camera):
+                self._watch.adopt([trouble])
+                if trouble.condition.value in self._watch.conditions(alert.camera):
+                    met.add(alert.camera)
+                    continue
+            # Likewise, or this condition is no longer watched: nobody else would ever end it.
+            ended.append(replace(trouble, ended_at_ns=max(now_ns, alert.started_at)))
+        return Found(tuple(sorted(met)), tuple(ended))

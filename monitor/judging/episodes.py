@@ -92,6 +92,7 @@ class EpisodeRule:
 class _Camera:
     recent: deque[Verdict]
     firing: Episode | None = None
+    adopted: bool = False
     normal_in_a_row: int = 0
     cool_until_ns: int = 0
     holding_back: bool = False
@@ -117,12 +118,25 @@ class Episodes:
     def adopt(self, episodes: Iterable[Episode]) -> None:
         """Go on with episodes that were firing when an earlier process ended."""
         for episode in episodes:
-            self._camera(episode.camera).firing = episode
+            camera = self._camera(episode.camera)
+            camera.firing, camera.adopted = episode, True
 
     def active(self, camera: str) -> Episode | None:
         """The episode that is firing now."""
         known = self._cameras.get(camera)
         return known.firing if known else None
+
+    def undecided(self) -> list[str]:
+        """The cameras with an episode that waits for a suspicion to be decided."""
+        return [name for name, camera in list(self._cameras.items()) if camera.deferred]
+
+    def let_go(self, camera: str) -> Transition | None:
+        """Begin the episode that waits, if one does: nothing more comes that would decide the suspicion."""
+        known = self._cameras.get(camera)
+        if known is None or not known.deferred:
+            return None
+        anomalous, known.deferred = known.deferred, []
+        return self._fire(known, anomalous) if known.firing is None else None
 
     def forget(self, camera: str) -> None:
         """Another worker judges this camera now."""
@@ -165,7 +179,8 @@ class Episodes:
             camera.holding_back = False
             return None
         camera.deferred = []
-        if verdict.frame.captured_at_ns < camera.cool_until_ns:
+        cool_ns = camera.cool_until_ns - verdict.frame.captured_at_ns
+        if 0 < cool_ns <= self.rule.cooldown_s * 1e9:  # longer: the camera's clock was set back
             if not camera.holding_back:
                 camera.holding_back = True
                 self._count(verdict.frame.camera, Reason.COOL_DOWN)
@@ -209,8 +224,9 @@ class Episodes:
 
     def _while_firing(self, camera: _Camera, verdict: Verdict) -> Transition | None:
         assert camera.firing is not None
-        if verdict.frame.captured_at_ns < camera.firing.started_at_ns:
+        if camera.adopted and verdict.frame.captured_at_ns < camera.firing.started_at_ns:
             return None  # delivered again after a restart, from before the episode that was adopted
+        camera.adopted = False
         if verdict.anomalous:
             camera.normal_in_a_row = 0
             if verdict.score > camera.firing.peak_score:

@@ -35,13 +35,16 @@ class Presence:
         with self._lock:
             self._cameras.setdefault(camera, _Seen(source, self._clock()))
 
-    def heard(self, camera: str, source: str) -> None:
-        """A frame came, usable or not."""
+    def heard(self, camera: str, source: str, moves: bool = False) -> None:
+        """A frame came, usable or not. `moves`: its source may hand the camera to another worker and get it back; what
+        is remembered of an earlier time here is then to be forgotten."""
         now_s = self._clock()
         with self._lock:
             seen = self._cameras.get(camera)
             if seen is None:
                 self._cameras[camera] = _Seen(source, now_s)
+                if moves:
+                    self._departed.append(camera)
             else:
                 seen.source, seen.last_s = source, now_s
 
@@ -86,6 +89,11 @@ class Presence:
         while self._departed:
             found.append(self._departed.popleft())
         return found
+
+    def knows(self, camera: str) -> bool:
+        """Whether frames are expected from this camera, be it silent or not."""
+        with self._lock:
+            return camera in self._cameras
 
     def silence_s(self) -> dict[str, float]:
         """For how long each camera that can be heard has said nothing."""

@@ -12,7 +12,7 @@ import structlog
 from monitor.judging.episodes import Hold
 from monitor.judging.health import CameraHealth, Condition, Trouble
 from monitor.judging.presence import Presence
-from monitor.judging.references import NoReferences, References
+from monitor.judging.references import NoReferences, References, ReferencesAway
 from monitor.scoring.worker import Score
 from streams.frame import Frame
 
@@ -20,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 TICK_S = 0.5
 SAVE_EVERY_S = 300.0
+LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,10 @@ class CameraWatch:
         self._references = references or NoReferences()
         self._clock = clock
         self._next_tick_s = 0.0
-        self._next_save_s: dict[str, float] = {}
+        self._next_look_s: dict[str, float] = {}
+        self._asked: set[str] = set()  # whether a reference is kept
+        self._kept: set[str] = set()
+        self._back_s: dict[str, float] = {}  # when an offline camera was first heard again
         self._accepted: deque[str] = deque()
 
     def see(self, scores: Sequence[Score]) -> tuple[list[Hold], list[Notice]]:
@@ -66,7 +70,7 @@ class CameraWatch:
             self._remember(camera, now_s)
             look = self._health.see(camera, score.sight, score.frame.captured_at_ns, now_s)
             notices += [Notice(trouble, score.frame) for trouble in look.changes]
-            holds.append(self._hold(camera, look.held))
+            holds.append(self._hold(camera, look.held, now_s))
         return holds, notices
 
     def tick(self) -> list[Notice]:
@@ -76,15 +80,22 @@ class CameraWatch:
             return []
         self._next_tick_s = now_s + TICK_S
         changes = self._health.tick(now_s, self._presence.silence_s())
+        for camera in self._health.offline():
+            if not self._presence.knows(camera):  # a folder that can be read again, say
+                changes += self._health.present(camera)
         while self._accepted:
             camera = self._accepted.popleft()
             log.info("camera_view_accepted", camera=camera)
             changes += self._health.accept(camera)
         return [Notice(trouble, None) for trouble in changes]
 
-    def accept(self, camera: str) -> None:
-        """What this camera shows now is how it shall be: its reference is learnt anew. Thread-safe."""
+    def accept(self, camera: str) -> bool:
+        """What this camera shows now is how it shall be: its reference is learnt anew. False where health is not
+        watched. Thread-safe."""
+        if self._health is None:
+            return False
         self._accepted.append(camera)
+        return True
 
     def conditions(self, camera: str) -> tuple[str, ...]:
         """What is wrong with a camera now, by name."""
@@ -99,32 +110,56 @@ class CameraWatch:
         """The cameras that another worker reads now; nothing of them is remembered here any more."""
         cameras = self._presence.departed()
         for camera in cameras:
-            self._next_save_s.pop(camera, None)
+            self._next_look_s.pop(camera, None)
+            self._asked.discard(camera)
+            self._kept.discard(camera)
+            self._back_s.pop(camera, None)
             if self._health is not None:
                 self._health.forget(camera)
         return cameras
 
-    def _hold(self, camera: str, held: bool) -> Hold:
+    def _hold(self, camera: str, held: bool, now_s: float) -> Hold:
         assert self._health is not None
         holding = self._health.conditions(camera)
         if any(condition is not Condition.OFFLINE for condition in holding):
             return Hold.TROUBLE
-        # What comes back from a camera that was away is worth looking at; it only waits until it counts as back.
-        return Hold.SUSPECT if held or holding else Hold.NO
+        if not holding:
+            self._back_s.pop(camera, None)
+            return Hold.SUSPECT if held else Hold.NO
+        # What comes back from a camera that was away is worth looking at; it only waits until it counts as back, and
+        # no longer than that takes: a camera that sends less often than it should is never back.
+        since_s = self._back_s.setdefault(camera, now_s)
+        back = now_s - since_s > self._health.online_after_s(camera) + 2 * TICK_S
+        return Hold.SUSPECT if held or not back else Hold.NO
 
     def _remember(self, camera: str, now_s: float) -> None:
         """Fetch how a camera looked before this process began, and keep now and then how it looks."""
         assert self._health is not None
-        due_s = self._next_save_s.get(camera)
-        if due_s is None:
-            reference = self._references.load(camera)
-            if reference is not None:
-                try:
-                    self._health.restore(camera, reference)
-                except ValueError as error:
-                    log.warning("camera_reference_refused", camera=camera, error=str(error))
-        elif now_s < due_s:
+        learnt = self._health.learnt(camera)
+        if camera in self._kept and not learnt:
+            self._kept.discard(camera)
+            self._references.forget(camera)  # it is being learnt anew: what was kept must not come back
+            self._next_look_s[camera] = 0.0
+        if now_s < self._next_look_s.get(camera, 0.0):
             return
-        elif (learnt := self._health.save(camera)) is not None:
-            self._references.save(camera, learnt)
-        self._next_save_s[camera] = now_s + (SAVE_EVERY_S if self._health.learnt(camera) else 1.0)
+        self._next_look_s[camera] = now_s + (SAVE_EVERY_S if learnt else LOOK_EVERY_S)
+        if camera not in self._asked:
+            self._recall(camera)
+        elif learnt and (reference := self._health.save(camera)) is not None:
+            self._references.save(camera, reference)
+            self._kept.add(camera)
+
+    def _recall(self, camera: str) -> None:
+        assert self._health is not None
+        try:
+            reference = self._references.load(camera)
+        except ReferencesAway:
+            return  # asked again soon; what is learnt meanwhile does not replace what may be kept
+        self._asked.add(camera)
+        if reference is None:
+            return
+        self._kept.add(camera)
+        try:
+            self._health.restore(camera, reference)
+        except ValueError as error:
+            log.warning("camera_reference_refused", camera=camera, error=str(error))

@@ -32,7 +32,8 @@ class Inbox:
     """Frames that wait for a batch. Thread-safe.
 
     Patient frames (`Keep.ALL`) wait in one queue, bounded in number and bytes; a full one refuses. Of each live
-    camera (`Keep.NEWEST`) the newest `live_frames` wait; the oldest goes, counted as dropped `superseded`.
+    camera (`Keep.NEWEST`) the newest `live_frames` wait, fewer where all of them together hold more than `max_bytes`,
+    but always one; the oldest goes, counted as dropped `superseded`.
     A batch takes live frames first, round the cameras, and then patient ones in their order, to which a quarter of it
     belongs where they wait.
     """
@@ -44,6 +45,7 @@ class Inbox:
         self._live_frames = live_frames
         self._patient: deque[Arrival] = deque()
         self._patient_bytes = 0
+        self._live_bytes = 0
         self._live: OrderedDict[str, deque[Arrival]] = OrderedDict()
         self._change = threading.Condition()
         self._closed = False
@@ -51,7 +53,7 @@ class Inbox:
     def offer(self, source: Source, frame: Frame, keep: Keep) -> bool:
         """Take a frame in if there is room; False where a patient one has to wait outside."""
         arrival = Arrival(frame, source, time.monotonic())
-        superseded: Arrival | None = None
+        superseded: list[Arrival] = []
         with self._change:
             if self._closed:
                 return False
@@ -64,14 +66,18 @@ class Inbox:
                 self._patient_bytes += frame.size_bytes
             else:
                 waiting = self._live.setdefault(frame.camera, deque())
-                if len(waiting) >= self._live_frames:
-                    superseded = waiting.popleft()
+                while waiting and (
+                    len(waiting) >= self._live_frames or self._live_bytes + frame.size_bytes > self._max_bytes
+                ):
+                    superseded.append(waiting.popleft())
+                    self._live_bytes -= superseded[-1].frame.size_bytes
                 waiting.append(arrival)
+                self._live_bytes += frame.size_bytes
             self._account.captured(frame.camera)
             self._change.notify()
-        if superseded is not None:
-            self._account.dropped(superseded.frame.camera, "superseded")
-            superseded.source.finish(superseded.frame)
+        for gone in superseded:
+            self._account.dropped(gone.frame.camera, "superseded")
+            gone.source.finish(gone.frame)
         return True
 
     def gather(self, max_size: int, max_wait_s: float) -> list[Arrival] | None:
@@ -118,6 +124,7 @@ class Inbox:
                 frames = self._live[camera]
                 if frames:
                     batch.append(frames.popleft())
+                    self._live_bytes -= batch[-1].frame.size_bytes
                     self._live.move_to_end(camera)
         while len(batch) < max_size and self._patient:
             arrival = self._patient.popleft()

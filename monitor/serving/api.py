@@ -53,7 +53,7 @@ class Served:
     token: str | None
     warm_up_frames: int
     held_back: Callable[[str], Mapping[str, int]]
-    accept_view: Callable[[str], None]
+    accept_view: Callable[[str], bool]
 
 
 class Modules(StaticFiles):
@@ -115,7 +115,11 @@ def _cameras(app: FastAPI, served: Served) -> None:
             return camera_view(status, account, served.warm_up_frames, served.held_back(status.camera))
 
         seen = {found.camera: found for found in served.board.read_all(view)}
-        never_judged = {camera: view(Status(camera)) for camera in accounts if camera not in seen}
+        never_judged = {
+            camera: view(Status(camera))
+            for camera in accounts
+            if camera not in seen and not served.board.has_left(camera)
+        }
         return [found for _, found in sorted((seen | never_judged).items())]
 
     @app.get("/api/cameras/{camera:path}/scores")
@@ -141,7 +145,8 @@ def _cameras(app: FastAPI, served: Served) -> None:
         """What this camera shows now is how it shall be (it was moved or lit anew on purpose): it is learnt anew."""
         if served.board.read(camera, lambda s: s.camera) is None:
             raise HTTPException(404, f"no camera {camera}")
-        served.accept_view(camera)
+        if not served.accept_view(camera):
+            raise HTTPException(409, "health.enabled is false: no view is learnt")
         return {"camera": camera}
 
 

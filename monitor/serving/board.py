@@ -72,6 +72,7 @@ class Board:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._cameras: dict[str, Status] = {}
+        self._left: set[str] = set()
         self.troubles: dict[str, str] = {}
         """Why a part cannot work at present, by part; told by /readyz and the page."""
 
@@ -84,6 +85,12 @@ class Board:
         """Another worker reads this camera now."""
         with self._lock:
             self._cameras.pop(camera, None)
+            self._left.add(camera)
+
+    def has_left(self, camera: str) -> bool:
+        """Whether another worker reads this camera now, as far as is known here."""
+        with self._lock:
+            return camera in self._left
 
     def in_trouble(self, camera: str, conditions: tuple[str, ...]) -> None:
         """What is wrong with the camera itself now."""
@@ -133,4 +140,5 @@ class Board:
             return dict(self.troubles)
 
     def _status(self, camera: str) -> Status:
+        self._left.discard(camera)
         return self._cameras.setdefault(camera, Status(camera))

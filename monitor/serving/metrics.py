@@ -89,9 +89,25 @@ class Metrics:
         self.deliveries = Counter(
             "linewatch_deliveries_total", "Deliveries of events.", ["channel", "outcome"], registry=r
         )
+        self._of_a_camera = (
+            self.camera_up,
+            self.last_frame,
+            self.score,
+            self.score_raw,
+            self.low,
+            self.high,
+            self.threshold,
+            self.alert_active,
+        )
         self.build = Gauge(
             "linewatch_build_info", "Always 1; what is running is in the labels.", ["version", "model"], registry=r
         )
+
+    def forget(self, camera: str) -> None:
+        """Another worker shows this camera now: the gauges end here, the counters stay."""
+        for gauge in self._of_a_camera:
+            gauge.remove_by_labels({"camera": camera})
+        self.camera_trouble.remove_by_labels({"camera": camera})
 
 
 class IngestMetrics:

@@ -161,7 +161,7 @@ class CameraSource:
                     outlet.skip(self._camera, message.text)
                 case Kind.UNDECODABLE:
                     self._seq += 1
-                    outlet.refuse(self._camera, "undecodable")
+                    outlet.refuse(self._camera, message.text or "undecodable")
                 case Kind.FAILED:
                     link.farewell = self._clean(message)
 

@@ -16,6 +16,7 @@ class RtspSourceOptions:
     key_frames_only: the others are not decoded, but let go and counted.
     hardware_decoding: `none`, `any`, or what FFmpeg calls the device; software where it cannot be had.
     reconnect_if_frozen_s: after so long of pictures equal to the last bit; 0 never.
+    max_pixels: larger pictures are refused before they leave the capture process.
     """
 
     camera: str
@@ -28,6 +29,7 @@ class RtspSourceOptions:
     key_frames_only: bool = False
     hardware_decoding: str = "none"
     reconnect_if_frozen_s: float = 30.0
+    max_pixels: int = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class UsbSourceOptions:
     open_timeout_s: float = 10.0
     read_timeout_s: float = 5.0
     reconnect_if_frozen_s: float = 30.0
+    max_pixels: int = 50_000_000
 
 
 CaptureOptions = RtspSourceOptions | UsbSourceOptions

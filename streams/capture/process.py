@@ -77,6 +77,8 @@ def capture(eye: Eye, options: CaptureOptions, out: int, leave: threading.Event)
         elif sight is Sight.DAMAGED or (pixels := eye.pixels()) is None:
             sight = Sight.DAMAGED
             wire.tell(out, wire.Kind.UNDECODABLE)
+        elif pixels.shape[0] * pixels.shape[1] > options.max_pixels:
+            wire.tell(out, wire.Kind.UNDECODABLE, "too_large")
         else:
             wire.show(out, captured_at_ns, pixels)
             if 0 < options.reconnect_if_frozen_s <= stillness.after_s(pixels):

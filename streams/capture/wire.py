@@ -18,7 +18,7 @@ MAGIC = b"LWc1"
 HEADER = struct.Struct("<4sBxxxIIqQ")
 """Magic, kind, width and height in pixels, capture time in ns since the epoch, bytes that follow."""
 
-MAX_SIDE = 16_384
+MAX_PIXELS = 1 << 28
 MAX_TEXT = 65_536
 
 
@@ -32,7 +32,7 @@ class Kind(IntEnum):
     SKIPPED = 4
     """A picture let go on purpose. Text: the reason."""
     UNDECODABLE = 5
-    """A picture that came damaged."""
+    """A picture that came damaged, or, with a reason as text, cannot be used otherwise."""
     ALIVE = 6
     """Something came that was no picture."""
     FAILED = 7
@@ -85,7 +85,7 @@ def read(stream: Stream) -> Message | None:
     if magic != MAGIC or kind is None:
         raise WireError(f"expected a message, found {bytes(head[:8])!r}")
     if kind is Kind.FRAME:
-        if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE and length == width * height * 3):
+        if not (0 < width * height <= MAX_PIXELS and length == width * height * 3):
             raise WireError(f"expected a picture, found {width}x{height} in {length} bytes")
         pixels = np.empty((height, width, 3), np.uint8)
         if not _fill(stream, pixels.reshape(-1).data):

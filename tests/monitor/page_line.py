@@ -66,7 +66,7 @@ class Line:
                     token=None,
                     warm_up_frames=100,
                     held_back=lambda camera: self.held_back.get(camera, {}),
-                    accept_view=self.accepted.append,
+                    accept_view=lambda camera: self.accepted.append(camera) is None,
                 )
             )
         )

@@ -196,3 +196,35 @@ def test_nothing_begins_or_ends_under_a_hold(frames: list[tuple[bool, Hold]]) ->
             assert hold is Hold.NO
             assert transition.change is not last
             last = transition.change
+
+
+def test_what_waits_for_a_decision_begins_where_none_will_come() -> None:
+    episodes = Episodes(RULE)
+    for i in range(3):
+        assert episodes.step(verdict(i, True), Hold.SUSPECT) is None
+    assert episodes.undecided() == ["line-1"]
+    transition = episodes.let_go("line-1")
+    assert transition is not None and transition.change is Change.FIRING
+    assert transition.episode.started_at_ns == verdict(0, True).frame.captured_at_ns
+    assert episodes.undecided() == [] and episodes.let_go("line-1") is None
+
+
+def test_a_clock_that_is_set_back_neither_silences_a_camera_nor_keeps_its_alert_open() -> None:
+    hour = 3_600_000_000_000 // STEP_NS
+    episodes = Episodes(EpisodeRule(1, 1, 2, cooldown_s=30))
+    assert episodes.step(verdict(hour, True)) is not None
+    assert episodes.step(verdict(1, False)) is None
+    resolved = episodes.step(verdict(2, False))
+    assert resolved is not None and resolved.change is Change.RESOLVED
+    again = Episodes(EpisodeRule(1, 1, 1, cooldown_s=30))
+    again.step(verdict(hour, True))
+    again.step(verdict(hour + 1, False))
+    assert again.step(verdict(1, True)) is not None
+
+
+def test_a_camera_that_left_is_unknown() -> None:
+    episodes = Episodes(RULE)
+    for i in range(3):
+        episodes.step(verdict(i, True))
+    episodes.forget("line-1")
+    assert episodes.active("line-1") is None

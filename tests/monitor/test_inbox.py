@@ -139,3 +139,16 @@ def test_every_frame_comes_out_once_and_in_its_cameras_order(
         mine = [f.seq for f in out if f.camera == camera]
         assert mine == sorted(set(mine))
         assert len(mine) + count.all[f"superseded {camera}"] == offered == count.all[f"captured {camera}"]
+
+
+def test_live_frames_are_bounded_in_bytes_too_and_the_newest_of_each_camera_always_fits() -> None:
+    count = Count()
+    box = inbox(count, nbytes=1000, live=4)
+    for seq in range(4):
+        box.offer(FakeSource(), frame(seq, "a", payload=b"x" * 400), Keep.NEWEST)
+    box.offer(FakeSource(), frame(9, "b", payload=b"x" * 5000), Keep.NEWEST)
+    assert count.all == {"captured a": 4, "superseded a": 2, "captured b": 1}
+    assert sorted(seqs(box)) == [("a", 2), ("a", 3), ("b", 9)]
+    for seq in range(10, 12):
+        box.offer(FakeSource(), frame(seq, "a", payload=b"x" * 400), Keep.NEWEST)
+    assert sorted(seqs(box)) == [("a", 10), ("a", 11)]

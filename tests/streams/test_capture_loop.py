@@ -78,3 +78,16 @@ def test_it_leaves_when_asked_to(pipe: tuple[int, int]) -> None:
     leave = threading.Event()
     leave.set()
     process.capture(Scripted(Sight.PICTURE), RtspSourceOptions("cam", "rtsp://cam/"), pipe[1], leave)
+
+
+def test_a_picture_beyond_the_limit_is_refused_before_it_leaves_the_process(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    options = RtspSourceOptions("c", "rtsp://nowhere", max_pixels=15)
+    leave = threading.Event()
+    looking = threading.Thread(target=process.capture, args=(Scripted(Sight.PICTURE), options, writing, leave))
+    looking.start()
+    with os.fdopen(os.dup(reading), "rb", buffering=0) as stream:
+        message = wire.read(stream)  # type: ignore[arg-type]  # unbuffered
+    leave.set()
+    looking.join(10)
+    assert message is not None and (message.kind, message.text) == (Kind.UNDECODABLE, "too_large")

@@ -84,7 +84,7 @@ def test_garbage_is_refused(garbage: bytes) -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        (Kind.FRAME, 1 << 20, 1, 3 << 20),  # too wide: nobody reserves memory for what a mad process asks
+        (Kind.FRAME, 1 << 20, 1 << 20, 3 << 40),  # too large: nobody reserves memory for what a mad process asks
         (Kind.FRAME, 4, 4, 47),
         (Kind.FRAME, 0, 4, 0),
         (Kind.FAILED, 0, 0, 1 << 40),

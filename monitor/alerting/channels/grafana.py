@@ -39,7 +39,7 @@ class GrafanaChannel:
 
     def _open(self, alert: dict[str, Any]) -> int:
         tags = ["linewatch", f"alert:{alert['alert_id']}", f"camera:{alert['camera']}", alert["severity"]]
-        if alert["condition"] == ANOMALY:
+        if alert.get("condition", ANOMALY) == ANOMALY:  # events of older workers do not say
             text = f"Anomaly on {alert['camera']} ({alert['severity']}), peak score {alert['peak_score']:.4g}"
         else:
             text = f"Camera {alert['camera']}: {alert['condition']}"

@@ -15,6 +15,7 @@ from monitor.scoring.sight import BURNT_FROM, GREY_SHAPE, Sight
 
 _LIT: Final = 0.1  # above this change of the light (a logarithm), burnt out pixels say nothing of what they show
 _SHAKEN: Final = 0.12  # less agreement than usual in a third of the steady tiles, and the shift is looked for
+_SEARCH_EVERY: Final = 3  # frames, while the view shakes
 _SAME: Final = 0.05  # the agreement of every tile as good as before
 _KEPT: Final = 0.85  # a tile that agrees with its reference this well, against its usual agreement, is not covered
 _NEARLY_ALL: Final = 0.85  # of the structure that stays
@@ -125,11 +126,17 @@ def _moved(view: _View, rules: HealthRules) -> Finding:
     if int(view.steady.sum()) < _STEADY_TILES:
         return UNKNOWN
     share = 0.0
-    if view.shaken():
-        # What lies askew lies there for many frames: the same agreement means the same places.
+    if not view.shaken():
+        view.reference.search_in = 0
+    else:
+        # What lies askew lies there for many frames: the same agreement means the same places. And a view that goes on
+        # shaking is looked for in every third frame, since that is what costs most.
         known = view.reference.searched
-        if known is None or float(np.abs(known[0] - view.agreeing).max()) > _SAME:
+        stale = known is None or float(np.abs(known[0] - view.agreeing).max()) > _SAME
+        if known is None or (stale and view.reference.search_in <= 0):
             known = view.reference.searched = view.agreeing, displacement(view.reference, view.detail)
+            view.reference.search_in = _SEARCH_EVERY
+        view.reference.search_in -= 1
         share = known[1]
     return Finding(share >= rules.moved_above, share, rules.moved_above)
 

@@ -27,6 +27,9 @@ LEARNT_ANEW: Final = (Condition.RELIT, Condition.MOVED)
 """What becomes normal by itself after `relearn_after_s`: the camera sees parts, if otherwise than before. A cover or a
 blur never does."""
 
+DECISION_FRAMES: Final = 3
+"""So many frames must say the same before anything changes, however seldom they come."""
+
 _AGAINST_REFERENCE: Final = (Condition.BLURRED, Condition.COVERED, Condition.MOVED, Condition.RELIT)
 
 
@@ -41,6 +44,7 @@ class _Camera:
     checksum: int | None = None
     equal_since_ns: int = 0
     held_since_ns: int | None = None
+    held_frames: int = 0
     look: Look = field(default_factory=lambda: Look(frozenset(), False))
     view: tuple[Condition, ...] = field(init=False)
 
@@ -106,7 +110,8 @@ class CameraHealth:
         for trouble in troubles:
             known = self._camera(trouble.camera)
             if trouble.condition is Condition.OFFLINE:
-                known.silence.trouble = trouble
+                if Condition.OFFLINE in known.rules.watch:
+                    known.silence.trouble = trouble
             elif trouble.condition in known.tracks:
                 known.tracks[trouble.condition].adopt(trouble)
 
@@ -117,6 +122,20 @@ class CameraHealth:
         known.learner.forget()
         ended = [track.end(at_ns) for condition, track in known.tracks.items() if condition in _AGAINST_REFERENCE]
         return [trouble for trouble in ended if trouble is not None]
+
+    def offline(self) -> list[str]:
+        """The cameras that count as offline."""
+        return [camera for camera, known in self._cameras.items() if known.silence.trouble is not None]
+
+    def present(self, camera: str) -> list[Trouble]:
+        """This camera owes us nothing any more, or sends only now and then: it is not offline."""
+        known = self._camera(camera)
+        ended = known.silence.end(self._wall_ns())
+        return [] if ended is None else [ended]
+
+    def online_after_s(self, camera: str) -> float:
+        """How long frames must come before an offline camera counts as back."""
+        return self._camera(camera).rules.online_after_s
 
     def forget(self, camera: str) -> None:
         """Another process judges this camera now; what holds goes on there."""
@@ -134,7 +153,10 @@ class CameraHealth:
 
     def restore(self, camera: str, reference: bytes) -> None:
         """Go on with what `save` gave. ValueError where it is something else; a new one is learnt then."""
-        self._camera(camera).learner.reference = Reference.load(reference)
+        learner = self._camera(camera).learner
+        learner.reference = Reference.load(reference)
+        if learner.anchor is not None:  # a picture that was given counts for more than what was kept
+            learner.reference.hold_against(learner.anchor)
 
     def _camera(self, name: str) -> _Camera:
         known = self._cameras.get(name)
@@ -186,7 +208,10 @@ class CameraHealth:
         track = known.tracks.get(Condition.FROZEN)
         if track is None:
             return None
-        return track.step(equal, at_ns, dt_s, (at_ns - known.equal_since_ns) / 1e9, known.rules.frozen_after_s)
+        for_s = (at_ns - known.equal_since_ns) / 1e9
+        # A stream that shows some pictures twice is not frozen: while it clears, a repeat has no vote for a while.
+        seen = None if equal and track.trouble is not None and for_s < known.rules.frozen_after_s else equal
+        return track.step(seen, at_ns, dt_s, for_s, known.rules.frozen_after_s)
 
     def _grown_old(self, known: _Camera, at_ns: int) -> list[Trouble | None]:
         """Light or a view that stayed changed for `relearn_after_s` is the new normal, if nothing else is wrong."""
@@ -202,11 +227,15 @@ class CameraHealth:
 
     @staticmethod
     def _held(known: _Camera, undecided: set[Condition], at_ns: int) -> bool:
-        """Whether alerts are held back: by what holds, and by a suspicion for `after_s` on end at most."""
+        """Whether alerts are held back: by what holds, and by a suspicion for `after_s` on end at most, or for the
+        three frames that a decision takes where these last longer."""
         if not undecided:
-            known.held_since_ns = None
+            known.held_since_ns, known.held_frames = None, 0
         elif known.held_since_ns is None:
-            known.held_since_ns = at_ns
+            known.held_since_ns, known.held_frames = at_ns, 0
+        known.held_frames += 1
         since_ns = known.held_since_ns
-        pending = since_ns is not None and at_ns - since_ns < known.rules.after_s * 1e9
+        pending = since_ns is not None and (
+            at_ns - since_ns < known.rules.after_s * 1e9 or known.held_frames <= DECISION_FRAMES
+        )
         return pending or any(track.trouble is not None for track in known.tracks.values())

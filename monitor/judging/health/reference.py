@@ -60,7 +60,8 @@ class Reference:
     anchor: the detail of the picture that the view is held against; it does not follow.
     aspect: width by height. fine: the usual sharpness. fine_least, black, burnt, light: the extremes that occurred
     while it was learnt; light is the largest change of the light, as a logarithm.
-    searched: the agreement of a picture whose structure was out of place, and how far it had moved.
+    searched: the agreement of a picture whose structure was out of place, and how far it had moved; search_in: in how
+    many frames it may be looked for again.
     room: how far a pixel may be from its level; what is further away has changed.
     agreement: how well each tile's structure agreed with the anchor then; 0 for tiles without structure that stays.
     """
@@ -82,6 +83,7 @@ class Reference:
     room: Floats
     log_level: Floats
     searched: tuple[Floats, float] | None = None
+    search_in: int = 0
 
     @classmethod
     def learn(cls, sights: Sequence[Sight], anchor: NDArray[np.uint8] | None = None) -> Reference:
@@ -128,6 +130,12 @@ class Reference:
         away = grey - self.level
         self.level += share * away
         self.spread = np.sqrt((1 - share) * (self.spread**2 + share * away**2)).astype(np.float32)
+
+    def hold_against(self, anchor: NDArray[np.uint8]) -> None:
+        """Hold the view against this reduced picture, given from outside, from now on."""
+        self.anchor = detail(anchor.astype(np.float32))
+        self.searched = None
+        self.settle()
 
     def settle(self) -> None:
         """Work out what follows from level and spread; to be called after some `follow`."""

@@ -19,6 +19,7 @@ class Silence:
     rules: HealthRules
     trouble: Trouble | None = None
     _back_s: float | None = None
+    _ended_ns: int = 0
 
     def step(self, now_s: float, silent_s: float, last_frame_ns: int | None, wall_ns: int) -> Trouble | None:
         """The trouble if it began or ended.
@@ -32,7 +33,9 @@ class Silence:
         if self.trouble is None:
             if not away:
                 return None
-            began_ns = wall_ns - round(silent_s * 1e9) if last_frame_ns is None else last_frame_ns
+            # Where only unusable frames came since the last silence, this one is another, with another id.
+            known = last_frame_ns is not None and last_frame_ns >= self._ended_ns
+            began_ns = last_frame_ns if known and last_frame_ns is not None else wall_ns - round(silent_s * 1e9)
             name = trouble_id(self.camera, Condition.OFFLINE, began_ns)
             limit_s = self.rules.offline_after_s
             self.trouble = Trouble(name, self.camera, Condition.OFFLINE, began_ns, None, silent_s, limit_s)
@@ -47,6 +50,12 @@ class Silence:
         if heard_s - self._back_s < self.rules.online_after_s:
             return None
         began_ns = self.trouble.began_at_ns
-        back_ns = wall_ns if last_frame_ns is None or last_frame_ns <= began_ns else last_frame_ns
-        ended, self.trouble = replace(self.trouble, ended_at_ns=max(began_ns, back_ns)), None
+        return self.end(wall_ns if last_frame_ns is None or last_frame_ns <= began_ns else last_frame_ns)
+
+    def end(self, at_ns: int) -> Trouble | None:
+        """End what holds, at this time by the frames' clock."""
+        if self.trouble is None:
+            return None
+        self._ended_ns = max(self.trouble.began_at_ns + 1, at_ns)
+        ended, self.trouble = replace(self.trouble, ended_at_ns=self._ended_ns), None
         return ended

@@ -10,7 +10,7 @@ export function lastingWords(alert, now) {
 }
 
 export function isAboutPart(alert) {
-  return alert.condition === "anomaly";
+  return (alert.condition ?? "anomaly") === "anomaly"; // Events of older workers do not say.
 }
 
 /** What it is about, in words: the part, or what is wrong with the camera itself. */
