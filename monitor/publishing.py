@@ -15,6 +15,7 @@ from kafka.errors import KafkaError
 
 from monitor.judging.judge import Verdict
 from streams.backoff import Backoff
+from streams.kafka_client import opened
 from streams.kafka_security import IN_THE_CLEAR, KafkaSecurity
 
 log = structlog.get_logger(__name__)
@@ -114,7 +115,8 @@ class ScorePublisher:
                 producer.close(timeout=1)
 
     def _connect(self) -> Any:
-        return KafkaProducer(
+        return opened(
+            KafkaProducer,
             bootstrap_servers=self._bootstrap_servers,
             client_id="linewatch-scores",
             acks=1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, model_validator
 
 from streams.camera_id import checked_camera
 
@@ -19,6 +19,9 @@ def _servers(value: str) -> str:
 
 
 Servers = Annotated[str, AfterValidator(_servers)]
+
+Topic = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+"""What a broker takes for a name; the client raises at any other, at the first contact."""
 
 
 class Section(BaseModel):

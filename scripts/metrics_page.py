@@ -27,7 +27,7 @@ alert is tried again, a score is lost), `refused`, `dropped` (scores only).
 | | `stale` | captured longer ago than `max_age_ms` |
 | `failed` | `undecodable` | no image, one that is cut off, or a damaged picture of a stream |
 | | `too_large` | its header claims more pixels than `limits.max_pixels` |
-| | `empty`, `oversized`, `no_camera`, `bad_camera` | a message that is no frame ([topics.md](topics.md)) |
+| | `empty`, `oversized`, `no_camera`, `bad_camera`, `corrupt` | a message that is no frame ([topics.md](topics.md)) |
 | | `unreadable_file`, `bad_file_name`, `oversized` | a file that cannot be read or played, or is above 512 MiB |
 | | `vanished` | a watched file that was whole and then gone before it was read |
 | | `film_broken_off` | a film ended well before its claimed length; its frames so far count |

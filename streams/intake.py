@@ -20,6 +20,10 @@ STALE = "stale"
 """Why a frame that is too old for live use is let go."""
 
 
+MOST_UNFINISHED = 300_000
+"""So many offsets may stand behind a dead letter that cannot be written, before reading waits for it: some 60 MB."""
+
+
 class _Ticket(NamedTuple):
     started: Started
     key: bytes | None
@@ -53,9 +57,16 @@ class Intake:
         self._waiting.extend(records)
 
     def offer(self, outlet: Outlet) -> None:
-        """Pass on what waits, until there is no room."""
-        while self._waiting and self._pass_on(self._waiting[0], outlet):
+        """Pass on what waits, until there is no room, or too much that was passed on cannot be finished."""
+        while self._waiting and not self._burdened() and self._pass_on(self._waiting[0], outlet):
             self._waiting.popleft()
+
+    def _burdened(self) -> bool:
+        """Whether memory has to be guarded: where dead letters cannot be written, they and all that stands behind the
+        first of them are kept."""
+        if self._dead_letters is None:
+            return False
+        return self._dead_letters.full or self._tracker.all_in_flight > MOST_UNFINISHED
 
     def finish(self, frame: Frame) -> None:
         if isinstance(frame.ticket, _Ticket):
@@ -93,8 +104,13 @@ class Intake:
         self._gone |= {camera for camera, partition in self._cameras.items() if partition in partitions}
         self._cameras = {c: partition for c, partition in self._cameras.items() if partition not in partitions}
 
-    def gone(self) -> set[str]:
-        """The cameras whose partition was forgotten since this was last asked."""
+    def gone(self, assigned: set[Partition]) -> set[str]:
+        """The cameras whose partition is no longer ours, each told once. `assigned`: what is ours now; while that is
+        nothing, as after an outage, nobody knows yet."""
+        if assigned:
+            away = {camera for camera, partition in self._cameras.items() if partition not in assigned}
+            self._cameras = {c: p for c, p in self._cameras.items() if c not in away}
+            self._gone |= away
         gone, self._gone = self._gone - self._cameras.keys(), set()
         return gone
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -11,14 +12,17 @@ from typing import Any
 import structlog
 from kafka import KafkaConsumer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import KafkaError, RebalanceInProgressError
+from kafka.errors import CorruptRecordError, KafkaError, RebalanceInProgressError
 
 from streams.backoff import Backoff
+from streams.corrupt_records import CorruptRecords
 from streams.dead_letters import DeadLetters
 from streams.frame import Frame
 from streams.handover import Handover, for_broker
 from streams.intake import Intake
+from streams.kafka_client import opened
 from streams.kafka_security import IN_THE_CLEAR, KafkaSecurity, KafkaSecurityError
+from streams.offsets import Partition
 from streams.source import Outlet
 
 log = structlog.get_logger(__name__)
@@ -76,6 +80,7 @@ class KafkaSource:
         )
         self._consumer: Any = None
         self._handover: Handover | None = None
+        self._corrupt: CorruptRecords | None = None
         self._last_commit_s = 0.0
 
     @property
@@ -124,11 +129,16 @@ class KafkaSource:
                 self._commit_at_the_end()
             self._let_go(timeout_ms=5_000)
 
+    @property
+    def _heartbeat_ms(self) -> int:
+        return min(3_000, self._options.session_timeout_ms // 3)
+
     def _connect(self) -> None:
         options = self._options
         options.security.check()
         assignor = CooperativeStickyAssignor()
-        self._consumer = KafkaConsumer(
+        self._consumer = opened(
+            KafkaConsumer,
             bootstrap_servers=options.bootstrap_servers,
             group_id=options.group_id,
             client_id="linewatch",
@@ -139,7 +149,7 @@ class KafkaSource:
             fetch_max_bytes=max(52_428_800, options.max_message_bytes + (1 << 20)),
             fetch_max_wait_ms=FETCH_WAIT_MS,
             session_timeout_ms=options.session_timeout_ms,
-            heartbeat_interval_ms=min(3_000, options.session_timeout_ms // 3),
+            heartbeat_interval_ms=self._heartbeat_ms,
             max_poll_interval_ms=max(LONGEST_SILENCE_MS, options.session_timeout_ms),
             partition_assignment_strategy=(assignor,),
             metadata_max_age_ms=5_000,  # a topic that appears later is seen within seconds, not minutes
@@ -147,7 +157,12 @@ class KafkaSource:
             **options.security.arguments(),
         )
         self._handover = Handover(self._consumer, self._intake, assignor, self.name, options.handover_s)
-        self._consumer.subscribe(topics=[options.topic], listener=self._handover)
+        self._corrupt = CorruptRecords(self._consumer)
+        try:
+            self._consumer.subscribe(topics=[options.topic], listener=self._handover)
+        except BaseException:  # ValueError for a name that no topic can have
+            self._let_go(timeout_ms=1_000)
+            raise
 
     def _unreachable(self, error: Exception | None = None) -> str:
         where = f"Kafka at {self._options.bootstrap_servers}"
@@ -168,9 +183,10 @@ class KafkaSource:
         last_contact_s = time.monotonic()
         while not stop.is_set():
             self._intake.offer(outlet)
-            self._set_paused(self._intake.waits)
+            if self._corrupt is None or not self._corrupt.due:
+                self._set_paused(self._intake.waits)
             try:
-                polled = self._consumer.poll(timeout_ms=50 if self._intake.waits else 200)
+                polled = self._poll(timeout_ms=50 if self._intake.waits else 200)
             except (KafkaError, OSError) as error:
                 log.warning("kafka_poll_failed", source=self.name, error=f"{type(error).__name__}: {error}")
                 outlet.trouble(
@@ -178,8 +194,9 @@ class KafkaSource:
                     f"reading topic {self._options.topic} at {self._options.bootstrap_servers} "
                     f"fails: {type(error).__name__}; retrying",
                 )
+                self._commit()
                 return False
-            for camera in self._intake.gone():
+            for camera in self._intake.gone({Partition(p.topic, p.partition) for p in self._consumer.assignment()}):
                 outlet.camera_gone(camera)
             for records in polled.values():
                 self._intake.take(records)
@@ -190,15 +207,40 @@ class KafkaSource:
                 self._commit()
             if polled or self._connected():
                 last_contact_s = time.monotonic()
-                outlet.trouble(self.name, self._without_partitions())
+                silence = None if polled else self._silence()
+                outlet.trouble(self.name, self._without_partitions() or silence or self._dead_letters.trouble)
             elif time.monotonic() - last_contact_s > self._options.outage_after_s:
                 outlet.trouble(self.name, self._unreachable())
                 return True
         return True
 
+    def _poll(self, timeout_ms: int) -> dict[Any, list[Any]]:
+        """What came in; nothing where a record was met that cannot be opened, and reading goes on."""
+        try:
+            polled: dict[Any, list[Any]] = self._consumer.poll(timeout_ms=timeout_ms)
+        except CorruptRecordError as error:
+            left_out = self._corrupt.pass_by(error) if self._corrupt else None
+            if left_out is None:
+                raise
+            self._intake.take(left_out)
+            return {}
+        return polled
+
     def _connected(self) -> bool:
         """Whether any broker is connected. `bootstrap_connected()` would only tell of the first contact."""
         return bool(self._consumer.metrics().get("consumer-metrics", {}).get("connection-count", 0))
+
+    def _silence(self) -> str | None:
+        """A broker that stands still keeps its connections, also new ones, and answers nothing: the heartbeats, which
+        it answers every few seconds, tell. The consumer is kept; it goes on as soon as the broker does."""
+        metrics = self._consumer.metrics().get("consumer-coordinator-metrics", {})
+        age_s = metrics.get("last-heartbeat-seconds-ago", math.inf)  # infinite before the first
+        if math.isinf(age_s) or age_s <= max(self._options.outage_after_s, 2 * self._heartbeat_ms / 1000):
+            return None
+        return (
+            f"Kafka at {self._options.bootstrap_servers} keeps its connections and answers nothing "
+            f"(topic {self._options.topic}); waiting"
+        )
 
     def _without_partitions(self) -> str | None:
         if self._consumer.assignment():

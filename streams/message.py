@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from streams.camera_id import checked_camera
 from streams.frame import Frame
@@ -20,13 +20,26 @@ class Record(Protocol):
     @property
     def offset(self) -> int: ...
     @property
-    def timestamp(self) -> int: ...
+    def timestamp(self) -> int | None: ...
     @property
     def key(self) -> bytes | None: ...
     @property
     def value(self) -> bytes | None: ...
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
+class Unreadable(NamedTuple):
+    """Stands for a record that the client cannot open, in its place among the others."""
+
+    topic: str
+    partition: int
+    offset: int
+    detail: str
+    timestamp: int | None = None
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 class MessageError(ValueError):
@@ -43,9 +56,12 @@ def frame_of(record: Record, max_message_bytes: int, ticket: Hashable) -> Frame:
 
     The camera comes from the header `camera`, otherwise from the key. `captured_at` (ns) falls back to the record's
     time stamp and `seq` to its offset, also where a header is there and cannot be read. A time in the future counts as
-    now: a camera with a wrong clock must neither empty its window nor hold its next alert back for years.
-    Raises MessageError: `no_camera`, `bad_camera`, `empty`, `oversized`.
+    now: a camera with a wrong clock must neither empty its window nor hold its next alert back for years. So does a
+    record without a time stamp, as the oldest format has none.
+    Raises MessageError: `corrupt`, `no_camera`, `bad_camera`, `empty`, `oversized`.
     """
+    if isinstance(record, Unreadable):
+        raise MessageError("corrupt", record.detail)
     headers = {name: value for name, value in record.headers or () if value is not None}
     camera = _camera(headers.get("camera") or record.key)
     if not record.value:
@@ -54,12 +70,14 @@ def frame_of(record: Record, max_message_bytes: int, ticket: Hashable) -> Frame:
         raise MessageError("oversized", f"{len(record.value)} bytes; the limit is {max_message_bytes}", camera)
     captured_at_ns = _decimal(headers.get("captured_at"))
     seq = _decimal(headers.get("seq"))
-    taken_ns = record.timestamp * 1_000_000 if captured_at_ns is None else captured_at_ns
+    now_ns = time.time_ns()
+    stamped_ns = now_ns if record.timestamp is None or record.timestamp < 0 else record.timestamp * 1_000_000
+    taken_ns = stamped_ns if captured_at_ns is None else captured_at_ns
     product = headers.get("product")
     return Frame(
         camera=camera,
         seq=record.offset if seq is None else seq,
-        captured_at_ns=max(0, min(taken_ns, time.time_ns())),
+        captured_at_ns=min(taken_ns, now_ns),
         origin=f"{record.topic}/{record.partition}/{record.offset}",
         payload=record.value,
         product=None if product is None else product.decode("utf-8", "replace"),

@@ -24,7 +24,7 @@ class Started(NamedTuple):
     serial: int
 
 
-@dataclass
+@dataclass(slots=True)
 class _Delivery:
     serial: int
     finished: bool = False
@@ -109,6 +109,12 @@ class OffsetTracker:
         with self._lock:
             progress = self._partitions.get(partition)
             return len(progress.in_flight) if progress else 0
+
+    @property
+    def all_in_flight(self) -> int:
+        """The same, of all partitions."""
+        with self._lock:
+            return sum(len(progress.in_flight) for progress in self._partitions.values())
 
     def forget_all(self) -> None:
         """Nothing that was started is ours any more."""

@@ -183,7 +183,7 @@ def _newest(consumer: Any, partitions: Sequence[Any], ends: dict[Any, int], over
                 consumer.pause(partition)
             else:
                 consumer.seek(partition, ends[partition] - 1)
-    return max(at_ends.values(), key=lambda record: record.timestamp, default=None)
+    return max(at_ends.values(), key=lambda record: record.timestamp or 0, default=None)
 
 
 def _looked_at(record: Record | None, max_message_bytes: int, max_pixels: int) -> Finding:
@@ -191,8 +191,8 @@ def _looked_at(record: Record | None, max_message_bytes: int, max_pixels: int) -
         return warning(
             "there is no message to look at", "start what sends frames; `linewatch ingest` or `linewatch simulate` do"
         )
-    age_s = time.time() - record.timestamp / 1000
-    where = f"message {record.topic}/{record.partition}/{record.offset}, {_age(age_s)} old"
+    age = "" if record.timestamp is None else f", {_age(time.time() - record.timestamp / 1000)} old"
+    where = f"message {record.topic}/{record.partition}/{record.offset}{age}"
     try:
         frame = frame_of(record, max_message_bytes, None)
         height, width = decode(frame.payload or b"", max_pixels).shape[:2]

@@ -18,6 +18,7 @@ from kafka.errors import (
 )
 
 from streams.frame import Frame
+from streams.kafka_client import close_hard, opened
 from streams.kafka_security import IN_THE_CLEAR, KafkaSecurity
 
 BATCH_BYTES = 512 << 10
@@ -86,7 +87,8 @@ class KafkaLink:
         self._options = options
         servers, topic = options.bootstrap_servers, options.topic
         try:
-            self._producer: Any = KafkaProducer(
+            self._producer: Any = opened(
+                KafkaProducer,
                 bootstrap_servers=servers,
                 client_id="linewatch-ingest",
                 acks="all",
@@ -135,11 +137,7 @@ class KafkaLink:
     def close(self, timeout_s: float) -> None:
         with contextlib.suppress(KafkaError):
             self._producer.flush(timeout=timeout_s)
-        # KafkaProducer.close() waits in flush() again and raises there, leaving its thread behind for ever.
-        self._producer._sender.force_close()
-        self._producer._sender.join(5)
-        with contextlib.suppress(KafkaError):
-            self._producer.close(timeout=1)
+        close_hard(self._producer)
 
     def _failed(self, error: Exception, done: Done) -> None:
         """Called by the client's own thread."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,6 +36,25 @@ def test_a_broker_that_is_away_is_a_failure_that_may_heal() -> None:
         address = server.address
     with pytest.raises(DeliveryFailed, match=address):
         KafkaTopicChannel(address, "alerts", timeout_s=2).deliver(event(1).document())
+
+
+@pytest.mark.slow
+def test_a_broker_that_stood_still_gets_the_next_event() -> None:
+    """The client gives a batch up, and with it its place in the numbering: it would refuse every later one."""
+    with EmbeddedBroker() as server:
+        server.create_topic("alerts")
+        channel = KafkaTopicChannel(server.address, "alerts", timeout_s=3)
+        channel.deliver(event(1).document())
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(DeliveryFailed):
+                channel.deliver(event(2).document())
+            time.sleep(3)  # until the client has given it up as well
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        channel.deliver(event(2).document())
+        channel.close()
 
 
 class FakeGrafana:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -52,6 +53,12 @@ def test_a_path_means_the_same_played_and_watched(tree: Path, path: str, expecte
     found = FolderFiles(str(tree / path)).names()
     assert sorted(found) == full
     assert all(os.stat(name).st_ino == inode for name, inode in found.items())
+
+
+def test_a_path_that_the_file_system_refuses_is_an_os_error_and_an_unknown_user_nobody() -> None:
+    with pytest.raises(OSError, match="too long"):
+        find_files("x" * 300 + ".jpg")
+    assert find_files("~nosuchuser/pictures") == []
 
 
 def test_two_stars_reach_every_folder_below_but_follow_no_links(tree: Path) -> None:
@@ -158,6 +165,21 @@ def test_a_file_is_whole_when_its_end_is_there(tmp_path: Path, kind: str) -> Non
             assert not looks_whole(str(path)), f"{size} of {len(data)} bytes and then nothing"
     # A GIF ends with one byte that may also stand within it; the others' ends do not come by chance.
     assert by_chance <= (10 if kind == "gif" else 0)
+
+
+@pytest.mark.parametrize("unit", [b"\xff", b"\xff\xe0\0\2", b"\xff\xff\xe0\0\2"])
+def test_filling_before_a_marker_costs_no_time(tmp_path: Path, unit: bytes) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\xff\xd8" + unit * (16_000_000 // len(unit)))
+    began_s = time.process_time()
+    looks_whole(str(path))
+    assert time.process_time() - began_s < 0.5
+    data = written("jpg", tmp_path).read_bytes()
+    for filling in (1, 4094, 4095, 4096, 4097, 100_000):
+        path.write_bytes(data[:2] + b"\xff" * filling + data[2:] + b"notes")
+        assert looks_whole(str(path))
+        path.write_bytes(data[:2] + b"\xff" * filling + data[2:-2])
+        assert not looks_whole(str(path))
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png"])

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import streams.intake
 from streams.dead_letters import DeadLetters
 from streams.frame import Frame
 from streams.intake import Intake
+from streams.message import Unreadable
 from streams.offsets import Partition
 from tests.streams.outlet import NotingOutlet
 from tests.streams.test_message import Record
@@ -23,7 +25,13 @@ class NotedLetters(DeadLetters):
     """Dead letters that nobody sends."""
 
     def __init__(self) -> None:
+        super().__init__("nowhere:1", "frames.dlq", 1_000)
         self.letters: list[dict[str, Any]] = []
+        self.crowded = False
+
+    @property
+    def full(self) -> bool:
+        return self.crowded
 
     def add(self, **letter: Any) -> None:
         self.letters.append(letter)
@@ -121,6 +129,52 @@ def test_a_dead_letter_holds_its_offset_back_until_it_is_sent() -> None:
     assert letter["error"] == "oversized: 1001 bytes; the limit is 1000"
     letter["done"]()
     assert intake.due() == {P: 2}
+
+
+def test_nothing_is_passed_on_while_too_many_dead_letters_wait() -> None:
+    letters = NotedLetters()
+    intake, room = Intake(1_000, None, letters), Room()
+    letters.crowded = True
+    intake.take([record(0), record(1)])
+    intake.offer(room)
+    assert intake.waits and room.frames == [], "the partitions are paused, as in a full house"
+    letters.crowded = False
+    intake.offer(room)
+    assert not intake.waits and [frame.seq for frame in room.frames] == [0, 1]
+
+
+def test_what_stands_behind_a_dead_letter_that_cannot_be_written_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams.intake, "MOST_UNFINISHED", 10)
+    letters = NotedLetters()
+    intake, room = Intake(1_000, None, letters), Room()
+    intake.take([record(0, key=None), *(record(offset) for offset in range(1, 30))])
+    for _ in range(30):
+        intake.offer(room)
+        for frame in room.frames:
+            intake.finish(frame)
+    assert len(room.frames) == 10 and intake.waits and intake.due() == {}
+    letters.letters[0]["done"]()
+    intake.offer(room)
+    assert len(room.frames) > 10
+
+
+def test_a_record_that_cannot_be_opened_is_refused_in_its_place_and_put_aside() -> None:
+    letters = NotedLetters()
+    intake, room = Intake(1_000, None, letters), Room(1)
+    intake.take([record(0), record(1), Unreadable("frames", 0, 2, "a header's name is no UTF-8"), record(3)])
+    intake.offer(room)
+    assert room.refused == [], "its turn has not come: it must not be committed before what lies in front of it"
+    room.left = 9
+    intake.offer(room)
+    assert room.refused == [("unknown", "corrupt")] and [frame.seq for frame in room.frames] == [0, 1, 3]
+    (letter,) = letters.letters
+    assert (letter["key"], letter["value"], letter["origin"]) == (None, None, "frames/0/2")
+    assert letter["error"] == "corrupt: a header's name is no UTF-8"
+    for frame in room.frames:
+        intake.finish(frame)
+    assert intake.due() == {P: 2}
+    letter["done"]()
+    assert intake.due() == {P: 4}
 
 
 def test_what_waits_of_a_partition_that_goes_is_given_up_without_a_trace() -> None:

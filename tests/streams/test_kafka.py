@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import UnsupportedCodecError
+from pydantic import ValidationError
 
+import streams.dead_letters
 from monitor.embedded import EmbeddedBroker
+from monitor.embedded.server import HOST, free_port
+from monitor.inputs import KafkaInput
 from streams.dead_letters import DeadLetters
 from streams.kafka import KafkaSource, KafkaSourceOptions
 from streams.source import Keep
@@ -247,6 +253,102 @@ def test_frames_older_than_the_limit_are_skipped_counted_and_committed(
         assert [frame.seq for frame in outlet.frames] == list(range(150, 200))
         running.source.finish(outlet.frames[0])
     assert committed(broker, topic) == {0: 151}
+
+
+class StrangeName(str):
+    """A header's name that goes over the wire as bytes that are no UTF-8."""
+
+    def encode(self, *_: Any, **__: Any) -> bytes:
+        return b"caf\xe9"
+
+
+def test_a_record_that_cannot_be_opened_is_counted_put_aside_and_passed_by(broker: EmbeddedBroker, topic: str) -> None:
+    """On two partitions, while the house is full now and then; the consumer stays. What follows in the same batch
+    cannot be had either."""
+    sender = KafkaProducer(bootstrap_servers=broker.address, linger_ms=20_000)
+    corrupt = {(0, 3), (0, 4), (1, 5), (1, 6)}
+    for seq in range(8):
+        for partition in (0, 1):
+            strange = (partition, seq) in corrupt - {(1, 6)}
+            headers = [(StrangeName("cafe"), b"x")] if strange else []
+            sender.send(topic, key=b"line-%d" % partition, value=b"picture", partition=partition, headers=headers)
+        if seq in (3, 4, 6):
+            sender.flush(10)
+    sender.flush(10)
+    sender.close(timeout=5)
+    turns = iter(range(1_000))
+    outlet = NotingOutlet(lambda: next(turns) % 3 != 2)
+    reader = source(broker, topic)
+    with Running(reader, outlet) as running:
+        assert outlet.wait(lambda: len(outlet.frames) == 12 and len(outlet.refused) == 4), (
+            outlet.troubles,
+            len(outlet.frames),
+        )
+        for camera, seqs in (("line-0", [0, 1, 2, 5, 6, 7]), ("line-1", [0, 1, 2, 3, 4, 7])):
+            assert [frame.seq for frame in outlet.frames if frame.camera == camera] == seqs
+        assert set(outlet.refused) == {("unknown", "corrupt")}
+        assert not any(trouble and "fails" in trouble for trouble in outlet.troubles)
+        for frame in outlet.frames:
+            running.source.finish(frame)
+        letters = dead_letters(broker, topic, 4)
+    assert {dict(x.headers)["origin"].decode() for x in letters} == {f"{topic}/{p}/{o}" for p, o in corrupt}
+    assert all(not x.value and dict(x.headers)["error"].startswith(b"corrupt: ") for x in letters)
+    assert committed(broker, topic) == {0: 8, 1: 8}
+
+
+def test_what_is_finished_is_committed_before_a_consumer_that_fails_is_given_up(
+    broker: EmbeddedBroker, topic: str, producer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(producer, topic, 5)
+    outlet = NotingOutlet()
+    reader = source(broker, topic)
+    monkeypatch.setattr(reader, "_last_commit_s", time.monotonic() + 3_600)  # no commit by the clock
+    with Running(reader, outlet) as running:
+        assert outlet.wait(lambda: len(outlet.frames) == 5), outlet.troubles
+        for frame in outlet.frames:
+            running.source.finish(frame)
+
+        def fail(**_: Any) -> Any:
+            raise UnsupportedCodecError("a test")
+
+        monkeypatch.setattr(reader._consumer, "poll", fail)
+        assert outlet.wait(lambda: any(t and "UnsupportedCodecError" in t for t in outlet.troubles))
+        assert outlet.wait(lambda: outlet.troubles[-1] is None), "a new consumer reads"
+        send(producer, topic, 1, start=5)
+        assert outlet.wait(lambda: any(frame.seq == 5 for frame in outlet.frames))
+        assert [frame.seq for frame in outlet.frames] == list(range(6)), "nothing came again"
+
+
+def test_a_name_that_no_topic_can_have_leaves_no_consumer_behind(broker: EmbeddedBroker) -> None:
+    reader = source(broker, "frames/line 1")
+    before = threading.active_count()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="frames/line 1"):
+            reader.run(NotingOutlet(), threading.Event())
+    reader.close()
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("name", ["frames/line 1", "", "x" * 250, "fräsen"])
+def test_the_settings_refuse_such_a_name(name: str) -> None:
+    assert KafkaInput(bootstrap_servers="broker:9092", topic="line-1_frames.v2").topic == "line-1_frames.v2"
+    with pytest.raises(ValidationError, match="topic"):
+        KafkaInput(bootstrap_servers="broker:9092", topic=name)
+
+
+def test_dead_letters_that_cannot_be_written_are_trouble(
+    broker: EmbeddedBroker, topic: str, producer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams.dead_letters, "TOLD_AFTER_S", 0.5)
+    monkeypatch.setattr(streams.dead_letters, "RETRY_AFTER_S", 0.5)
+    reader = source(broker, topic)
+    there, reader._dead_letters._bootstrap_servers = broker.address, f"{HOST}:{free_port()}"
+    producer.send(topic, key=None, value=b"nobody's picture", partition=0).get(10)
+    outlet = NotingOutlet()
+    with Running(reader, outlet):
+        assert outlet.wait(lambda: any(t and f"cannot be written to {topic}.dlq" in t for t in outlet.troubles))
+        reader._dead_letters._bootstrap_servers = there
+        assert outlet.wait(lambda: outlet.troubles[-1] is None), outlet.troubles
 
 
 @pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])

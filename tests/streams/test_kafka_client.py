@@ -1,4 +1,4 @@
-"""What cannot be made leaves no thread and no file behind: a broker may be away for days, and is tried every seconds."""
+"""What cannot be made leaves no thread and no file behind: brokers are away for hours, and tried all the time."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class Record:
     topic: str = "frames"
     partition: int = 3
     offset: int = 42
-    timestamp: int = 1_700_000_000_123
+    timestamp: int | None = 1_700_000_000_123
 
 
 def test_without_headers_key_offset_and_time_stamp_serve() -> None:
@@ -36,6 +36,12 @@ def test_headers_come_first() -> None:
     headers = [("camera", b"line-2"), ("captured_at", b"1700000000000000001"), ("seq", b"7"), ("product", b"M8")]
     frame = frame_of(Record(headers=headers), LIMIT, None)
     assert (frame.camera, frame.seq, frame.captured_at_ns, frame.product) == ("line-2", 7, 1700000000000000001, "M8")
+
+
+@pytest.mark.parametrize("stamp", [None, -1])
+def test_a_record_without_a_time_stamp_counts_as_now(stamp: int | None) -> None:
+    before_ns = time.time_ns()
+    assert before_ns <= frame_of(Record(timestamp=stamp), LIMIT, None).captured_at_ns <= time.time_ns()
 
 
 @pytest.mark.parametrize("bad", [b"", b"soon", b"-1", b"1.5", b"9" * 30, b"9999999999999999999", "٣".encode()])

@@ -248,6 +248,43 @@ def test_a_disk_that_takes_no_more_bytes_is_counted_and_heals(tmp_path: Path) ->
     spool.close()
 
 
+ON_THEIR_WAY = """
+import resource, signal, sys
+from pathlib import Path
+from streams.frame import Frame
+from streams.spool import Spool
+from streams.spool_rows import Kept
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+spool = Spool(Path(sys.argv[1]), 1 << 30)
+spool.append([Kept(spool.next_number(), Frame("line-1", i, i, "x", bytes(50_000)), True) for i in range(20)])
+out = spool.read(15, 1 << 30)
+most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+spool.acknowledge(kept.number for kept in out[:3])
+spool.append(out[3:])
+assert spool.trouble is not None, "the disk should have failed"
+assert spool.losses() == {} and spool.frames == 17, "what is on disk is not dropped"
+spool.rewind()
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+spool.close()
+"""
+
+
+def test_a_failing_disk_drops_nothing_that_is_on_it_and_sends_nothing_twice(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ON_THEIR_WAY, tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    spool = Spool(tmp_path, 1 << 30)
+    assert seqs(spool.read(1000, 1 << 30)) == list(range(3, 20)), "what arrived went when the disk worked again"
+    spool.close()
+
+
 WRITE = """
 import sys
 from pathlib import Path

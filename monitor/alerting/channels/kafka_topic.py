@@ -9,6 +9,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from monitor.alerting.channels.channel import DeliveryFailed, DeliveryRefused
+from streams.kafka_client import close_hard, opened
 from streams.kafka_security import IN_THE_CLEAR, KafkaSecurity
 
 
@@ -29,7 +30,8 @@ class KafkaTopicChannel:
     def deliver(self, event: dict[str, Any]) -> None:
         try:
             if self._producer is None:
-                self._producer = KafkaProducer(
+                self._producer = opened(
+                    KafkaProducer,
                     bootstrap_servers=self._bootstrap_servers,
                     acks="all",
                     client_id="linewatch-alerts",
@@ -48,7 +50,15 @@ class KafkaTopicChannel:
         except MessageSizeTooLargeError as error:
             raise DeliveryRefused(f"topic {self._topic}: {error}") from None
         except (KafkaError, OSError) as error:
+            self._give_up()
             raise DeliveryFailed(f"Kafka at {self._bootstrap_servers}: {type(error).__name__}") from None
+
+    def _give_up(self) -> None:
+        """A producer that failed may never deliver again: its place in the numbering that guards against repetition is
+        lost with a batch that was given up, or with the broker's memory of it. The next event gets a new one."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            close_hard(producer)
 
     def close(self) -> None:
         if self._producer is not None:
