@@ -49,7 +49,7 @@ from monitor.serving.board import Board
 from monitor.serving.ledger import Ledger
 from monitor.serving.metrics import Metrics
 from monitor.serving.server import HttpServer
-from monitor.settings import Settings
+from monitor.settings import Limits, Settings
 from streams.files import FilesSource, FilesSourceOptions
 from streams.kafka import KafkaSource, KafkaSourceOptions
 from streams.redact import redact
@@ -200,7 +200,7 @@ def compose(settings: Settings) -> Service:
     return Service(
         settings=settings,
         pipeline=Pipeline(
-            [source_of(entry) for entry in settings.sources],
+            [source_of(entry, settings.limits.max_pixels) for entry in settings.sources],
             stages,
             max_batch=settings.batching.max_size,
             max_wait_s=settings.batching.max_wait_ms / 1000,
@@ -227,8 +227,8 @@ def compose(settings: Settings) -> Service:
     )
 
 
-def source_of(entry: Input) -> Source:
-    """The adapter of one entry of `sources`."""
+def source_of(entry: Input, max_pixels: int = Limits().max_pixels) -> Source:
+    """The adapter of one entry of `sources`. `max_pixels`: cameras' larger pictures are refused where they arise."""
     if entry.kafka is not None:
         return KafkaSource(
             KafkaSourceOptions(
@@ -237,10 +237,14 @@ def source_of(entry: Input) -> Source:
         )
     if entry.rtsp is not None:
         return RtspSource(
-            RtspSourceOptions(**entry.rtsp.model_dump(exclude={"url"}), url=entry.rtsp.url.get_secret_value())
+            RtspSourceOptions(
+                **entry.rtsp.model_dump(exclude={"url"}),
+                url=entry.rtsp.url.get_secret_value(),
+                max_pixels=max_pixels,
+            )
         )
     if entry.usb is not None:
-        return UsbSource(UsbSourceOptions(**entry.usb.model_dump()))
+        return UsbSource(UsbSourceOptions(**entry.usb.model_dump(), max_pixels=max_pixels))
     assert entry.files is not None  # the settings allow exactly one kind
     return FilesSource(FilesSourceOptions(**entry.files.model_dump()))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from monitor.section import CameraId, Section, Servers
+from monitor.section import CameraId, Section, Servers, Topic
 
 
 class KafkaSecurity(Section):
@@ -50,7 +52,7 @@ class KafkaInput(Section):
     """Frames from a topic; the messages name their cameras."""
 
     bootstrap_servers: Servers = Field(description="host:port, several parted by commas.")
-    topic: str = Field(min_length=1, description="The topic with the frames.")
+    topic: Topic = Field(description="The topic with the frames.")
     group_id: str = Field("linewatch", min_length=1, description="The consumer group.")
     auto_offset_reset: Literal["earliest", "latest"] = Field(
         "earliest", description="Where a new group starts: earliest misses nothing, latest skips what was there."
@@ -89,8 +91,25 @@ class RtspInput(Section):
     @field_validator("url")
     @classmethod
     def _scheme(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("rtsp://", "rtsps://")):
-            raise ValueError("expected rtsp://host:port/path or rtsps://host:port/path")
+        """No message holds any of the address, since each part of it can be one of a password."""
+        expected = "expected rtsp://host:port/path or rtsps://host:port/path"
+        url = value.get_secret_value()
+        if not url.startswith(("rtsp://", "rtsps://")):
+            raise ValueError(expected)
+        authority = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
+        if "@" in url and "@" not in authority:
+            raise ValueError(
+                "found an @ only after the host; in a password write / as %2F, ? as %3F, # as %23, @ as %40"
+            )
+        try:
+            parts = urlsplit(url)
+            host, known = parts.hostname, parts.port != 0
+        except ValueError:
+            known = False
+        if not known:
+            raise ValueError(f"{expected}, with a port of 1 to 65535")
+        if not host:
+            raise ValueError(f"{expected}; found no host")
         return value
 
 

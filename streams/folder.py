@@ -24,9 +24,10 @@ def is_film(path: str) -> bool:
 def find_files(path: str) -> list[Path]:
     """The pictures and films that a file name, a folder or a pattern (`**` included) means, sorted by name.
 
-    Hidden files are none of them: they are halves of copies, or what macOS leaves beside a picture.
+    Hidden files are none of them: they are halves of copies, or what macOS leaves beside a picture. Raises OSError
+    where the file system will not say: a name too long, a folder that may not be entered.
     """
-    root = Path(path).expanduser()
+    root = Path(os.path.expanduser(path))  # Path.expanduser raises for an unknown user; such a path is just not there
     if root.is_file():
         found: Iterator[Path] = iter([root])
     elif root.is_dir():

@@ -110,7 +110,8 @@ class Spool:
         except sqlite3.Error as error:
             self._failed(error)
             for kept in frames:
-                self._append_alone(kept)
+                if kept.number not in self._out:  # those are on disk already, unless the file was damaged
+                    self._append_alone(kept)
 
     def guard(self, frames: Sequence[Kept]) -> None:
         """Store frames that are on their way, as if handed out, for the case of a crash; drop nothing for them.
@@ -165,6 +166,11 @@ class Spool:
 
     def close(self) -> None:
         """Let the file go. What is in it waits for the next process."""
+        if self._gone and self._db is not None:  # once more: the disk may have room again
+            try:
+                self._do(lambda db, room: Change())
+            except sqlite3.Error as error:
+                self._failed(error)
         if self._gone:
             log.warning("buffer_keeps_sent_frames", frames=len(self._gone), file=str(self._file), why=self._trouble)
         if self._db is not None:

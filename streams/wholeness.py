@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 TAIL_BYTES = 1 << 16
 MAX_BOXES = 10_000
+MAX_SEGMENTS = 10_000
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
@@ -59,20 +60,33 @@ def _jpeg(file: BinaryIO, size: int) -> bool:
     if file.read(2) == b"\xff\xd9":
         return True
     file.seek(2)
-    while (marker := file.read(2)) != b"\xff\xda":
-        if marker == b"\xff\xff":  # fill bytes before a marker
-            file.seek(-1, io.SEEK_CUR)
-            continue
+    for _ in range(MAX_SEGMENTS):
+        marker = file.read(2)
+        if marker == b"\xff\xff":
+            marker = _behind_filling(file)
+        if marker == b"\xff\xda":
+            break
         length = int.from_bytes(file.read(2), "big")
         if marker[:1] != b"\xff" or length < 2 or file.tell() + length - 2 > size:
             return False
         file.seek(length - 2, io.SEEK_CUR)
+    else:
+        return True  # no camera writes so many: the decoder will know
     last = b""
     while piece := file.read(1 << 20):
         if b"\xff\xd9" in last + piece:
             return True
         last = piece[-1:]
     return False
+
+
+def _behind_filling(file: BinaryIO) -> bytes:
+    """The marker, two bytes, behind any number of 0xFF; empty where the file ends before."""
+    while piece := file.read(4096):
+        if rest := piece.lstrip(b"\xff"):
+            file.seek(1 - len(rest), io.SEEK_CUR)
+            return b"\xff" + rest[:1]
+    return b""
 
 
 def _mp4(file: BinaryIO, size: int) -> bool:

@@ -10,12 +10,12 @@ import structlog
 import typer
 
 from monitor.commands.failing import FAILED, USAGE, fail
+from monitor.commands.named_files import missing_files
 from monitor.commands.train import interrupted
 from monitor.ingest.compose import compose_ingest, serve_metrics
 from monitor.ingest.ledger import summary, unaccounted
 from monitor.ingest.settings import IngestSettings
 from monitor.settings_file import ConfigError, line_of, load_tree
-from streams.files import find_files
 from streams.kafka_security import KafkaSecurityError
 from streams.spool_file import SpoolError
 
@@ -59,10 +59,5 @@ def ingest(config: Annotated[Path, typer.Argument(help="The configuration of the
 
 def check_files(settings: IngestSettings, config: Path) -> None:
     """Raises ConfigError for files that are named and not there, where nobody waits for them."""
-    faults = [
-        f"{line_of(config, 'sources', index, 'files', 'path')}: no picture or film at {entry.files.path}"
-        for index, entry in enumerate(settings.sources)
-        if entry.files is not None and not (entry.files.loop or entry.files.watch) and not find_files(entry.files.path)
-    ]
-    if faults:
+    if faults := missing_files(settings.sources, config):
         raise ConfigError("\n".join(faults))

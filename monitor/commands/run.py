@@ -14,11 +14,11 @@ import typer
 
 from models.checkpoint import CheckpointError
 from monitor.commands.failing import USAGE, fail
+from monitor.commands.named_files import missing_files
 from monitor.compose import Service, compose
 from monitor.settings import Settings
 from monitor.settings_file import ConfigError, line_of, load_settings
 from monitor.summary import summary
-from streams.folder import find_files
 
 log = structlog.get_logger(__name__)
 
@@ -59,13 +59,7 @@ def check_files(settings: Settings, config: Path) -> None:
             f"{line_of(config, 'model', 'checkpoint')}: no file {settings.model.checkpoint}; "
             "`linewatch train` makes one"
         )
-    for index, entry in enumerate(settings.sources):
-        # A watched or looped folder may be filled later.
-        later = entry.files is not None and (entry.files.loop or entry.files.watch)
-        if entry.files is not None and not later and not find_files(entry.files.path):
-            faults.append(
-                f"{line_of(config, 'sources', index, 'files', 'path')}: no picture or film at {entry.files.path}"
-            )
+    faults += missing_files(settings.sources, config)
     if faults:
         raise ConfigError("\n".join(faults))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from http import HTTPStatus
 
 from monitor.compose import source_of
+from monitor.doctor.clock import Clock
 from monitor.doctor.finding import Finding, failed, ok, warning
 from monitor.doctor.network import unreachable
 from monitor.doctor.rtsp_login import describe, endpoint
@@ -22,7 +22,7 @@ FIRST_FRAME_S = 9.0
 ANSWER_S = 5.0
 
 
-def examine_rtsp(entry: Input, settings: RtspInput, key: str, over: threading.Event) -> Iterator[Finding]:
+def examine_rtsp(entry: Input, settings: RtspInput, key: str, over: Clock) -> Iterator[Finding]:
     """key: where the camera is set."""
     url = settings.url.get_secret_value()
     address = redact(url)
@@ -39,7 +39,7 @@ def examine_rtsp(entry: Input, settings: RtspInput, key: str, over: threading.Ev
         yield _frame(entry, address, key, settings.open_timeout_s + settings.read_timeout_s, over)
 
 
-def examine_usb(entry: Input, settings: UsbInput, key: str, over: threading.Event) -> Iterator[Finding]:
+def examine_usb(entry: Input, settings: UsbInput, key: str, over: Clock) -> Iterator[Finding]:
     path = settings.device if isinstance(settings.device, str) else f"/dev/video{settings.device}"
     if sys.platform == "linux":
         if not os.path.exists(path):
@@ -88,7 +88,7 @@ def _login(url: str, address: str, key: str, timeout_s: float) -> Finding | None
     return None
 
 
-def _frame(entry: Input, address: str, key: str, timeouts_s: float, over: threading.Event) -> Finding:
+def _frame(entry: Input, address: str, key: str, timeouts_s: float, over: Clock) -> Finding:
     within_s = min(FIRST_FRAME_S, timeouts_s)
     trial = try_out(source_of(entry), within_s, over)
     if trial.frame is None:

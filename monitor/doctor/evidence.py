@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from monitor.doctor.finding import Finding, failed, ok, warning
@@ -48,7 +49,10 @@ def examine_evidence(settings: Evidence, over: threading.Event) -> Iterator[Find
 
 def _room(folder: Path, free: int, keep_days: float) -> Finding:
     """How long the room lasts, by what the alerts of the past took."""
-    pictures = [file.stat() for file in itertools.islice(folder.glob("*/*.jpg"), COUNTED)]
+    pictures = []
+    for file in itertools.islice(folder.glob("*/*.jpg"), COUNTED):
+        with suppress(FileNotFoundError):  # its days were over, and a running linewatch has removed it
+            pictures.append(file.stat())
     if not pictures:
         return ok(f"room for about {free // ALERT_BYTES:,} alerts")
     days = max(1.0, (time.time() - min(picture.st_mtime for picture in pictures)) / 86_400)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 
 import structlog
 
+from monitor.doctor.clock import Clock
 from monitor.doctor.finding import Check, Examined, Finding, failed
+from monitor.doctor.trial import AT_ONCE
 
 log = structlog.get_logger(__name__)
 
@@ -19,12 +22,13 @@ LEAVE_S = 3.0
 class _Running:
     """A check in a thread of its own; its findings grow while it runs."""
 
-    def __init__(self, check: Check, done: threading.Semaphore) -> None:
+    def __init__(self, check: Check, done: threading.Semaphore, longest_wait_s: float) -> None:
         self.check = check
-        self.over = threading.Event()
+        self.over = Clock(check.limit_s, longest_wait_s)
         self._findings: list[Finding] = []
         self._done = done
-        self.end_s = time.monotonic() + check.limit_s
+        self._longest_wait_s = max(check.limit_s, longest_wait_s)
+        self._late: Finding | None = None
         self.thread = threading.Thread(target=self._run, name=f"doctor {check.name}", daemon=True)
         self.thread.start()
 
@@ -42,13 +46,25 @@ class _Running:
         finally:
             self._done.release()
 
+    def at_work(self) -> bool:
+        """False when it is done, or ends it when its time is over."""
+        if not self.thread.is_alive() or self._late is not None:
+            return False
+        if time.monotonic() < self.over.end_s:
+            return True
+        if self.over.waiting:
+            self._late = failed(
+                f"was not tried: its turn did not come within {self._longest_wait_s:.0f} s",
+                "run the doctor again when this machine has less to do",
+            )
+        else:
+            self._late = failed(f"gave no answer within {self.check.limit_s:.0f} s", self.check.remedy)
+        self.over.set()
+        return False
+
     def result(self) -> Examined:
-        """What was found so far; a check that is still at it has taken too long."""
-        findings = tuple(self._findings)
-        if self.thread.is_alive():
-            self.over.set()
-            findings += (failed(f"gave no answer within {self.check.limit_s:.0f} s", self.check.remedy),)
-        return Examined(self.check.name, findings)
+        """What was found in time."""
+        return Examined(self.check.name, (*self._findings, *([self._late] if self._late is not None else [])))
 
 
 def examine(checks: Sequence[Check], waiting: Callable[[Sequence[str], int], None]) -> list[Examined]:
@@ -57,13 +73,14 @@ def examine(checks: Sequence[Check], waiting: Callable[[Sequence[str], int], Non
     waiting: told from time to time which checks are not done yet, and how many there are in all.
     """
     done = threading.Semaphore(0)
-    running = [_Running(check, done) for check in checks]
+    turns = math.ceil(len(checks) / AT_ONCE)
+    running = [_Running(check, done, check.limit_s * turns) for check in checks]
     while True:
-        left = [one for one in running if one.thread.is_alive() and time.monotonic() < one.end_s]
+        left = [one for one in running if one.at_work()]
         waiting([one.check.name for one in left], len(running))
         if not left:
             break
-        done.acquire(timeout=min(0.5, max(0.0, min(one.end_s for one in left) - time.monotonic())))
+        done.acquire(timeout=min(0.5, max(0.0, min(one.over.end_s for one in left) - time.monotonic())))
     results = [one.result() for one in running]
     end_s = time.monotonic() + LEAVE_S
     for one in running:

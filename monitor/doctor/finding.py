@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+
+from monitor.doctor.clock import Clock
 
 
 class Mark(StrEnum):
@@ -37,7 +38,7 @@ def failed(said: str, remedy: str) -> Finding:
     return Finding(Mark.FAILED, said, remedy)
 
 
-Examination = Callable[[threading.Event], Iterator[Finding]]
+Examination = Callable[[Clock], Iterator[Finding]]
 """Gives findings as they come. The event is set when its time is over: it should then let go of what it holds."""
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, SecretStr
 
 from monitor.doctor.finding import Examined, Finding
 from monitor.settings import Settings
+from streams.redact import login_of, torn
 
 LEAST = 4
 """A shorter secret would also be found where it is none; an address that holds one is redacted where it is told."""
@@ -47,8 +48,14 @@ def _opened(value: Any) -> Iterator[str]:
         if "://" not in secret:
             yield secret
             return
+        login = login_of(secret)
         try:
             parts = urlsplit(secret)
+            _ = parts.port
+            readable = login == parts.netloc.rpartition("@")[0]
             yield from filter(None, (parts.password, parts.query))
         except ValueError:
-            yield secret
+            readable = False
+        if not readable:  # what a library takes for port and path may be the password's
+            password = login.partition(":")[2]
+            yield from (secret, login, password, *torn(login), *torn(password))

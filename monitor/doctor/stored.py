@@ -26,7 +26,14 @@ def examine_files(settings: FilesInput, key: str, max_pixels: int, over: threadi
         if not files:
             return
     else:
-        files = find_files(settings.path)
+        try:
+            files = find_files(settings.path)
+        except OSError as error:
+            yield failed(
+                f"{settings.path} cannot be read ({error.strerror or type(error).__name__})",
+                f"correct {key}.path, or give the service's user the right to read there",
+            )
+            return
         if not files:
             yield failed(f"no picture or film at {settings.path}", f"correct {key}.path, or put some there")
             return

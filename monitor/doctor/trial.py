@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from monitor.doctor.clock import Clock
 from streams.frame import Frame
 from streams.source import Keep, Source
 
@@ -15,7 +16,8 @@ SETTLE_S = 0.5
 """What a camera held back until somebody looked comes at once, and says nothing of its rate."""
 LEAVE_S = 2.0
 
-_SLOTS = threading.BoundedSemaphore(max(2, os.cpu_count() or 1))
+AT_ONCE = max(2, os.cpu_count() or 1)
+_SLOTS = threading.BoundedSemaphore(AT_ONCE)
 """Every camera is read in a process of its own; too many that start at once would slow each other down."""
 
 
@@ -64,10 +66,12 @@ class _Noting:
         self.message = message or self.message
 
 
-def try_out(source: Source, first_within_s: float, over: threading.Event) -> Trial:
-    """Run the source until its first frame or the end of the time, and a little longer to measure its rate."""
+def try_out(source: Source, first_within_s: float, over: Clock) -> Trial:
+    """Run the source, in its turn, until its first frame or the end of the time, and a little longer for its rate."""
     outlet, stop = _Noting(), threading.Event()
-    with _SLOTS:
+    if not over.wait_turn(_SLOTS):
+        return Trial(None, 0.0, None)
+    try:
         reader = threading.Thread(target=source.run, args=(outlet, stop), name=f"trial {source.name}", daemon=True)
         reader.start()
         end_s = time.monotonic() + first_within_s
@@ -78,6 +82,8 @@ def try_out(source: Source, first_within_s: float, over: threading.Event) -> Tri
             over.wait(MEASURE_S)
         stop.set()
         reader.join(LEAVE_S)
+    finally:
+        _SLOTS.release()
     if not reader.is_alive():
         source.close()
     with outlet.change:

@@ -66,7 +66,7 @@ def compose_ingest(
 def edge_source(settings: IngestSettings, index: int) -> Source:
     """The adapter of one entry of `sources`, the same that the monitor uses."""
     entry = settings.sources[index]
-    return source_of(Input(rtsp=entry.rtsp, usb=entry.usb, files=entry.files))
+    return source_of(Input(rtsp=entry.rtsp, usb=entry.usb, files=entry.files), settings.encode.max_pixels)
 
 
 def serve_metrics(settings: IngestSettings, ingest: Ingest) -> Callable[[], None]:

@@ -36,15 +36,23 @@ class Encoder:
 
     def _payload(self, frame: Frame) -> bytes:
         pixels = frame.pixels
-        if pixels is None:
+        if pixels is not None:
+            self._check_pixels(pixels.shape[1], pixels.shape[0])
+        else:
             payload = frame.payload or b""
             if not payload:
                 raise CodecError("empty", "the file has no bytes")
             width, height = claimed_size(payload)
+            self._check_pixels(width, height)
             if self._settings.pass_through and self._scale(width, height) == 1.0:
                 return payload
             pixels = decode(payload, self._settings.max_pixels)
         return encode_jpeg(self._reduced(pixels), self._settings.quality)
+
+    def _check_pixels(self, width: int, height: int) -> None:
+        limit = self._settings.max_pixels
+        if width * height > limit:
+            raise CodecError("too_large", f"{width}x{height} pixels; encode.max_pixels is {limit}")
 
     def _reduced(self, pixels: Pixels) -> Pixels:
         height, width = pixels.shape[:2]

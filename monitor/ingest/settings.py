@@ -7,14 +7,14 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from monitor.inputs import CameraInput, KafkaSecurity, each_camera_once
-from monitor.section import Section, Servers
+from monitor.section import Section, Servers, Topic
 
 
 class KafkaOutput(Section):
     """Where the frames go."""
 
     bootstrap_servers: Servers = Field(description="host:port, several parted by commas.")
-    topic: str = Field(pattern=r"^[A-Za-z0-9._-]{1,249}$", description="The topic for the frames, keyed by camera.")
+    topic: Topic = Field(description="The topic for the frames, keyed by camera.")
     max_message_bytes: int = Field(
         16 << 20,
         ge=1024,

@@ -19,19 +19,26 @@ import pytest
 import redis
 import yaml
 from kafka import KafkaAdminClient, KafkaProducer
+from pydantic import BaseModel, SecretStr
 from typer.testing import CliRunner
 
 from models.checkpoint import load_checkpoint, save
 from monitor.cli import app
+from monitor.doctor import examine as examining
 from monitor.doctor import redis_server
+from monitor.doctor import trial as trial_of_a_source
+from monitor.doctor.clock import Clock
+from monitor.doctor.evidence import examine_evidence
 from monitor.doctor.examine import examine
 from monitor.doctor.finding import Check, Examined, Finding, Mark, failed, ok, worst
 from monitor.doctor.rtsp_login import describe
 from monitor.doctor.secrets import secrets_of, without_secrets
 from monitor.embedded import EmbeddedBroker, EmbeddedRtsp, EmbeddedValkey
-from monitor.settings import Settings
+from monitor.settings import Evidence, Settings
 from streams.codec import encode_jpeg
+from streams.frame import Frame
 from streams.simulator import Line, write_film
+from streams.source import Keep, Outlet
 from tests.dashboards.stub_grafana import TOKEN, StubGrafana, serve
 from tests.monitor.service import Running, checkpoint
 from tests.streams.rtsp_peer import RtspPeer
@@ -491,6 +498,83 @@ def test_a_check_that_hangs_holds_up_nobody_and_keeps_what_it_found() -> None:
     assert [f.said for f in found[2].findings] == ["fine"]
     assert worst(iter(found)) == Mark.FAILED and worst(iter(found[2:])) == Mark.OK
     assert ("hangs",) in told and told[-1] == ()
+
+
+class Camera:
+    """A camera that delivers at once."""
+
+    name, cameras = "camera", ("camera",)
+
+    def run(self, outlet: Outlet, stop: threading.Event) -> None:
+        while not stop.is_set():
+            outlet.offer(Frame("camera", 1, 1, "x", PICTURE), Keep.NEWEST)
+            stop.wait(0.05)
+
+    def finish(self, frame: Frame) -> None: ...
+
+    def reject(self, frame: Frame, error: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def tries(clock: Clock) -> Iterator[Finding]:
+    trial = trial_of_a_source.try_out(Camera(), 10, clock)
+    yield ok("fine") if trial.frame is not None else failed("no picture", "")
+
+
+@pytest.fixture
+def one_turn(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    turns = threading.BoundedSemaphore(1)
+    monkeypatch.setattr(trial_of_a_source, "_SLOTS", turns)
+    monkeypatch.setattr(examining, "AT_ONCE", 1)
+    return turns
+
+
+def test_waiting_for_a_turn_costs_a_camera_none_of_its_time(
+    one_turn: threading.Semaphore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes a second; the last one is done after more than its whole limit."""
+    monkeypatch.setattr(trial_of_a_source, "MEASURE_S", 1.0)
+    found = examine([Check(f"camera:{i}", tries, "", 3.0) for i in range(4)], lambda *_: None)
+    assert [[f.said for f in one.findings] for one in found] == [["fine"]] * 4
+
+
+def test_a_turn_that_never_comes_is_told(one_turn: threading.Semaphore) -> None:
+    with one_turn:
+        began_s = time.monotonic()
+        found = examine([Check(f"camera:{i}", tries, "", 0.5) for i in range(2)], lambda *_: None)
+        assert 1 <= time.monotonic() - began_s < 10
+    assert [[f.said for f in one.findings] for one in found] == [
+        ["was not tried: its turn did not come within 1 s"]
+    ] * 2
+
+
+def test_files_that_the_file_system_refuses_are_told(config: dict[str, Any], tmp_path: Path) -> None:
+    for path, told in (("x" * 300, "cannot be read (File name too long)"), ("~nosuchuser/x", "no picture or film")):
+        config["sources"] = [{"files": {"camera": "a", "path": path}}]
+        code, found = doctor(config, tmp_path)
+        assert code == 1 and told in said(found["files:a"], "failed")
+
+
+def test_a_picture_that_goes_while_it_is_counted_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    day = tmp_path / "2026-01-01"
+    day.mkdir()
+    (day / "a.jpg").write_bytes(bytes(30_000_000))
+    monkeypatch.setattr(Path, "glob", lambda *_: iter([day / "gone.jpg", day / "a.jpg"]))
+    found = list(examine_evidence(Evidence(dir=tmp_path), threading.Event()))
+    assert "30 MB a day so far" in found[1].said
+
+
+def test_an_address_that_cannot_be_read_is_secret_in_all_its_pieces() -> None:
+    class Named(BaseModel):
+        url: SecretStr
+
+    for url, pieces in {
+        "rtsp://admin:secretpw/99@cam/live": ("secretpw", "secretpw/99", "admin:secretpw/99"),
+        "rtsp://admin:long@1234/5@cam/live": ("long", "long@1234/5"),
+        "rtsp://admin:1234#5@cam/live": ("1234", "1234#5"),
+    }.items():
+        assert {url, *pieces} <= secrets_of(Named(url=SecretStr(url)))  # type: ignore[arg-type]
 
 
 def test_no_secret_leaves_whatever_a_library_says(config: dict[str, Any]) -> None:

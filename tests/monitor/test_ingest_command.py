@@ -54,6 +54,8 @@ def start(config: Path) -> subprocess.Popen[str]:
     ("sections", "told"),
     [
         ({"sources": [{"files": {"camera": "b", "path": "no/*.mp4"}}]}, "sources[0].files.path: no picture or film"),
+        ({"sources": [{"files": {"camera": "b", "path": "~nosuchuser/x"}}]}, ":4: sources[0].files.path: no picture"),
+        ({"sources": [{"files": {"camera": "b", "path": "x" * 300}}]}, "x: File name too long"),
         ({"encode": {"qality": 3}}, "encode.qality: unknown key; did you mean quality?"),
         ({"buffer": {"dir": "pictures/00.jpg/buffer"}}, ":9: buffer.dir: the folder pictures/00.jpg/buffer cannot"),
         (

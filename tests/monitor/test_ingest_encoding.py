@@ -71,6 +71,7 @@ def test_a_lower_quality_is_smaller_and_further_from_the_picture() -> None:
         (b"no picture at all", {}, "undecodable"),
         (encode_jpeg(PICTURE)[:300], {"pass_through": False}, "undecodable"),
         (PNG, {"max_width": 100, "max_pixels": 4096}, "too_large"),
+        (PNG, {"max_pixels": 4096}, "too_large"),
         (PNG, {"limit": 2000}, "oversized"),
     ],
 )
@@ -78,3 +79,11 @@ def test_what_cannot_be_sent_has_a_reason(payload: bytes, keys: dict[str, Any], 
     with pytest.raises(CodecError) as caught:
         encoded(payload, **keys)
     assert caught.value.reason == reason
+
+
+def test_pixels_above_the_limit_are_refused_and_the_key_is_named() -> None:
+    sizes: list[dict[str, Any]] = [{}, {"max_width": 16}]
+    for keys in sizes:
+        with pytest.raises(CodecError, match=r"encode\.max_pixels is 4096") as caught:
+            encoded(pixels=PICTURE, max_pixels=4096, **keys)
+        assert caught.value.reason == "too_large"

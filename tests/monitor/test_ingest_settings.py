@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,12 @@ def test_every_metric_is_told() -> None:
     for name in names:
         assert f"`{name}" in page, f"{name} is missing in docs/ingest.md"
         assert not names & DECLARED, "the names of the ingest and of the monitor must not mix"
+
+
+def test_every_reason_of_films_files_and_key_frames_is_told() -> None:
+    page = (ROOT / "docs/ingest.md").read_text()
+    sources = "".join((ROOT / "streams" / name).read_text() for name in ("film.py", "files.py"))
+    reasons = set(re.findall(r'(?:FilmError|_Unread|_refuse)\(\s*(?:\S+, )?"([a-z_]+)"', sources))
+    assert {"vanished", "film_broken_off", "bad_file_name"} <= reasons
+    for reason in reasons | {"not_a_key_frame"}:
+        assert f"`{reason}`" in page, f"{reason} is missing in docs/ingest.md"

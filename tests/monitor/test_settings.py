@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+from monitor.commands.run import check_files
 from monitor.settings import Settings
 from monitor.settings_file import ConfigError, line_of, load_settings
 
@@ -103,6 +104,31 @@ def test_a_fault_is_told_with_file_line_and_key(config: Path, text: str, told: s
     assert str(config) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("login", "told"),
+    [
+        ("u:t0psecret/99@localhost", "write / as %2F, ? as %3F, # as %23, @ as %40"),
+        ("u:12#t0psecret@localhost", "write / as %2F, ? as %3F, # as %23, @ as %40"),
+        ("u:x@h:t0psecret/99@localhost", "a port of 1 to 65535"),
+        ("u:t0psecret@", "found no host"),
+        ("u:t0psecret@[localhost", "expected rtsp://host:port/path"),
+    ],
+)
+def test_a_camera_whose_address_cannot_be_read_is_refused_without_showing_it(
+    config: Path, login: str, told: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(config, SMALLEST.replace("rtsp://localhost:8554", f"rtsp://{login}"))
+    said = str(caught.value)
+    assert ":5: sources[1].rtsp.url: " in said and told in said and "t0psecret" not in said
+
+
+@pytest.mark.parametrize("url", ["rtsp://u:p%2F%40@cam:554/a@1?b=c@d", "rtsps://[::1]/a", "rtsp://cam"])
+def test_a_camera_whose_address_can_be_read_is_taken(config: Path, url: str) -> None:
+    got = load(config, SMALLEST.replace("rtsp://localhost:8554/line-1", url)).sources[1].rtsp
+    assert got is not None and got.url.get_secret_value() == url
+
+
 def test_a_broken_entry_is_told_once(config: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(config, "model: {checkpoint: m}\nsources:\n  - files: {camera: a, path: b, fsp: 3}\n")
@@ -138,6 +164,15 @@ def test_the_line_of_a_key_that_only_fails_in_use(config: Path) -> None:
     config.write_text(SMALLEST)
     assert line_of(config, "sources", 2, "files", "path") == f"{config}:6: sources[2].files.path"
     assert line_of(config, "http", "port") == f"{config}:1: http.port"
+
+
+def test_files_that_the_file_system_refuses_are_told_with_key_and_reason(config: Path, tmp_path: Path) -> None:
+    text = SMALLEST + f"evidence: {{dir: {tmp_path / 'evidence'}}}\n"
+    for path, why in (("x" * 300, ": File name too long"), ("~nosuchuser/x", "")):
+        got = load(config, text.replace("clips/*.mp4", path).replace(", loop: false", ""))
+        with pytest.raises(ConfigError) as caught:
+            check_files(got, config)
+        assert f":6: sources[2].files.path: no picture or film at {path}{why}" in str(caught.value).splitlines()[-1]
 
 
 def test_every_setting_is_described() -> None:
