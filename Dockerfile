@@ -22,6 +22,10 @@ RUN pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} 
 RUN useradd --system --uid 10001 --home-dir /var/lib/linewatch --create-home linewatch \
     && mkdir -p /var/lib/linewatch/evidence /models /etc/linewatch \
     && chown -R linewatch:linewatch /var/lib/linewatch
+# glibc gives many threads a heap each, and each outage brings new threads: with two heaps the service grows less
+# over months of faults.
+ENV MALLOC_ARENA_MAX=2
+
 USER linewatch
 WORKDIR /var/lib/linewatch
 

@@ -26,8 +26,8 @@ from monitor.embedded.server import free_port
 ROOT = Path(__file__).parents[2]
 START_S = 60.0
 STOP_S = 60.0
-# glibc gives every thread a heap of its own, and each fault brings new threads: with 16 heaps the service grew by
-# 37 MB over 150 faults, with 2 by 24 MB, and without faults it does not grow.
+# As in the Dockerfile: glibc gives every thread a heap of its own, and each fault brings new threads. With 16 heaps the
+# service grew by 37 MB over 150 faults, with 2 by 24 MB, and without faults it does not grow.
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "MALLOC_ARENA_MAX": "2"}
 BY_PARENT = """
 import ctypes, os, sys
