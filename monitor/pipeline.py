@@ -171,6 +171,7 @@ class Pipeline:
         while True:
             while len(self._held) > MAX_HELD and not self._ending.is_set():
                 time.sleep(0.2)
+                self._decide_late()
                 self._finish_held()
             self._look_round()
             try:
@@ -209,13 +210,14 @@ class Pipeline:
             log.exception("camera_watch_failed")
 
     def _take_leave(self) -> None:
-        """Forget the cameras that another worker judges now, when everything that they caused is told."""
+        """Forget the cameras that another worker judges or has judged, when everything that they caused is told."""
         for camera in self._s.watch.departed():
             self._let_go(camera)
             self._s.episodes.forget(camera)
             self._s.takeover.forget(camera)
-            self._s.board.gone(camera)
-            self._s.metrics.forget(camera)
+            if not self._s.presence.knows(camera):  # it may have come back already
+                self._s.board.gone(camera)
+                self._s.metrics.forget(camera)
 
     def _decide_late(self) -> None:
         """An episode that waits for a suspicion to be decided does not wait for ever where no frame comes."""
@@ -258,7 +260,7 @@ class Pipeline:
 
     def _hold(self, arrivals: list[Arrival]) -> None:
         """Remember frames until they may be finished; without their pictures where that can take a while."""
-        waiting = self._s.reporter.waiting > 0
+        waiting = self._s.reporter.waiting > 0 or bool(self._s.episodes.undecided())
         for arrival in arrivals:
             self._held.append(replace(arrival, frame=arrival.frame.without_picture()) if waiting else arrival)
 

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from kafka import KafkaConsumer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import CorruptRecordError, KafkaError, RebalanceInProgressError
+from kafka.errors import CorruptRecordError, KafkaError, KafkaTimeoutError, RebalanceInProgressError
 
 from streams.backoff import Backoff
 from streams.corrupt_records import CorruptRecords
@@ -82,6 +82,7 @@ class KafkaSource:
         self._handover: Handover | None = None
         self._corrupt: CorruptRecords | None = None
         self._last_commit_s = 0.0
+        self._unanswered = False
 
     @property
     def name(self) -> str:
@@ -232,10 +233,12 @@ class KafkaSource:
 
     def _silence(self) -> str | None:
         """A broker that stands still keeps its connections, also new ones, and answers nothing: the heartbeats, which
-        it answers every few seconds, tell. The consumer is kept; it goes on as soon as the broker does."""
+        it answers every few seconds, tell, or the last commit. The consumer is kept; it goes on as soon as the broker
+        does."""
         metrics = self._consumer.metrics().get("consumer-coordinator-metrics", {})
         age_s = metrics.get("last-heartbeat-seconds-ago", math.inf)  # infinite before the first
-        if math.isinf(age_s) or age_s <= max(self._options.outage_after_s, 2 * self._heartbeat_ms / 1000):
+        recent = math.isinf(age_s) or age_s <= max(self._options.outage_after_s, 2 * self._heartbeat_ms / 1000)
+        if recent and not self._unanswered:
             return None
         return (
             f"Kafka at {self._options.bootstrap_servers} keeps its connections and answers nothing "
@@ -268,6 +271,7 @@ class KafkaSource:
     def _commit(self) -> None:
         """Tell the broker what is finished; where that fails the offsets stay due."""
         self._last_commit_s = time.monotonic()
+        self._unanswered = False
         due = self._intake.due()
         if not due:
             return
@@ -277,6 +281,7 @@ class KafkaSource:
             return  # the next commit, or the handover, takes them
         except (KafkaError, OSError) as error:
             # A crash before the next commit repeats frames and loses none.
+            self._unanswered = isinstance(error, KafkaTimeoutError)
             log.warning("kafka_commit_failed", source=self.name, error=type(error).__name__)
             return
         self._intake.committed(due)

@@ -128,6 +128,24 @@ def test_every_frame_is_finished_once(tmp_path: Path, redis_client: redis.Redis,
     assert ledger.accounts()["line-1"].scored == 100 and pipeline.unwritten == 0
 
 
+class BadCamera(Burst):
+    """A topic's camera that sends nothing that can be decoded."""
+
+    cameras = ()
+
+    def run(self, outlet: Outlet, stop: threading.Event) -> None:  # type: ignore[override]
+        outlet.offer(Frame("line-1", 1, T0_NS, "t/0/1", payload=b"no picture"), Keep.ALL)
+        time.sleep(1.5)  # the judge looks round in between
+
+
+def test_a_camera_of_which_nothing_was_ever_judged_has_not_left(
+    tmp_path: Path, redis_client: redis.Redis, prefix: str
+) -> None:
+    pipeline, ledger = run(tmp_path, redis_client, prefix, BadCamera(1), Scorer(lambda i: 0.5), AWAY)
+    assert ledger.accounts()["line-1"].failed == {"undecodable": 1}
+    assert not pipeline._s.board.has_left("line-1")
+
+
 def test_a_score_that_is_no_number_fails_its_frame_alone(
     tmp_path: Path, redis_client: redis.Redis, prefix: str
 ) -> None:
