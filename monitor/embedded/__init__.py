@@ -1,7 +1,7 @@
 """The servers that the demo and the tests start for themselves: Valkey, a Kafka broker, RTSP.
 
 All come from Python packages, listen on a free port of the loopback interface only, keep
-everything in memory, and end with us. They are not for production.
+everything in memory (Valkey on disk where it is given a folder), and end with us. They are not for production.
 """
 
 from monitor.embedded.broker import EmbeddedBroker
