@@ -16,6 +16,7 @@ from monitor.compose import Service, compose
 from monitor.embedded import EmbeddedBroker, EmbeddedRtsp, EmbeddedValkey
 from monitor.serving.ledger import Account
 from monitor.settings import Settings
+from monitor.summary import table
 from streams.simulator.footage import FilmFootage, Footage, LineFootage
 from streams.simulator.notes import truth_of_plays
 from streams.simulator.player import KafkaPlayer
@@ -233,24 +234,20 @@ def describe(report: DemoReport) -> str:
     """The table that a demo ends with."""
     head = ("camera", "captured", "scored", "dropped", "failed", "planted", "found", "missed", "false alerts")
     rows = [
-        head,
-        *(
-            (
-                c.camera,
-                str(c.account.captured),
-                str(c.account.scored),
-                str(sum(c.account.dropped.values())),
-                str(sum(c.account.failed.values())),
-                str(c.planted),
-                str(len(c.outcome.found)),
-                str(len(c.outcome.missed)),
-                str(len(c.outcome.false)),
-            )
-            for c in report.cameras
-        ),
+        (
+            c.camera,
+            str(c.account.captured),
+            str(c.account.scored),
+            str(sum(c.account.dropped.values())),
+            str(sum(c.account.failed.values())),
+            str(c.planted),
+            str(len(c.outcome.found)),
+            str(len(c.outcome.missed)),
+            str(len(c.outcome.false)),
+        )
+        for c in report.cameras
     ]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    text = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    text = table(head, rows)
     for camera in report.cameras:
         text += [
             f"missed on {camera.camera}: {planted.kind}, in view for "

@@ -29,7 +29,7 @@ from monitor.scoring.worker import Score, Worker
 from monitor.serving.board import Board
 from monitor.serving.ledger import Ledger
 from monitor.serving.metrics import Metrics
-from monitor.supervision import SourceThread
+from monitor.supervision import SourceOutlet, SourceThread
 from streams.source import Source
 
 log = structlog.get_logger(__name__)
@@ -74,10 +74,7 @@ class Pipeline:
         self._max_batch = max_batch
         self._max_wait_s = max_wait_s
         self._stop = threading.Event()
-        self._readers = [
-            SourceThread(source, stages.inbox, stages.ledger, stages.board, stages.metrics, stages.presence, self._stop)
-            for source in sources
-        ]
+        self._readers = [self._reader(source) for source in sources]
         self._decoded: queue.Queue[Batch | None] = queue.Queue(maxsize=1)
         self._scored: queue.Queue[list[Score] | None] = queue.Queue(maxsize=1)
         self._held: deque[Arrival] = deque()
@@ -114,6 +111,11 @@ class Pipeline:
             self._s.publisher.close()
         for reader in self._readers:
             reader.source.close()
+
+    def _reader(self, source: Source) -> SourceThread:
+        s = self._s
+        outlet = SourceOutlet(source, s.inbox, s.ledger, s.board, s.metrics, s.presence)
+        return SourceThread(source, outlet, self._stop, outlet.ended)
 
     def _gather_and_decode(self) -> None:
         while (arrivals := self._s.inbox.gather(self._max_batch, self._max_wait_s)) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from monitor.serving.ledger import Account
 
@@ -21,19 +21,15 @@ def summary(
             camera,
             str(a.captured),
             str(a.scored),
-            _by_reason(a.dropped),
-            _by_reason(a.failed),
+            by_reason(a.dropped),
+            by_reason(a.failed),
             str(a.in_flight),
             f"{a.scored / elapsed_s:.1f}" if elapsed_s > 0 else "-",
             str(alerts.get(camera, 0)),
         )
         for camera, a in accounts.items()
     ]
-    widths = [max(len(row[i]) for row in (HEADINGS, *rows)) for i in range(len(HEADINGS))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (HEADINGS, *rows)
-    ]
+    lines = table(HEADINGS, rows)
     lost = sum(account.in_flight for account in accounts.values())
     scored = sum(account.scored for account in accounts.values())
     lines.append(
@@ -47,7 +43,17 @@ def summary(
     return "\n".join(lines)
 
 
-def _by_reason(counts: Mapping[str, int]) -> str:
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table, its columns as wide as they need to be."""
+    widths = [max(len(row[i]) for row in (headings, *rows)) for i in range(len(headings))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (headings, *rows)
+    ]
+
+
+def by_reason(counts: Mapping[str, int]) -> str:
+    """The sum, and in brackets what it consists of."""
     total = sum(counts.values())
     if not total:
         return "0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import structlog
 
@@ -13,7 +14,7 @@ from monitor.serving.ledger import Ledger
 from monitor.serving.metrics import Metrics
 from streams.backoff import Backoff
 from streams.frame import Frame
-from streams.source import Keep, Source
+from streams.source import Keep, Outlet, Source
 
 log = structlog.get_logger(__name__)
 
@@ -41,12 +42,12 @@ class SourceOutlet:
         return taken
 
     def refuse(self, camera: str, reason: str) -> None:
-        self._heard(camera)
+        self._presence.heard_again(camera)
         self._ledger.captured(camera)
         self._ledger.failed(camera, reason)
 
     def skip(self, camera: str, reason: str) -> None:
-        self._heard(camera)
+        self._presence.heard_again(camera)
         self._ledger.captured(camera)
         self._ledger.dropped(camera, reason)
 
@@ -76,36 +77,27 @@ class SourceOutlet:
         if self._is_topic:
             self._presence.deaf(self._source.name, True)
 
-    def _heard(self, camera: str) -> None:
-        self._presence.heard_again(camera)
-
 
 class SourceThread(threading.Thread):
-    """Runs a source until it ends; one that raises is started again with back-off."""
+    """Runs a source until it ends; one that raises is started again with back-off. `ended` is called at its end."""
 
     def __init__(
-        self,
-        source: Source,
-        inbox: Inbox,
-        ledger: Ledger,
-        board: Board,
-        metrics: Metrics,
-        presence: Presence,
-        stop: threading.Event,
+        self, source: Source, outlet: Outlet, stop: threading.Event, ended: Callable[[], None] = lambda: None
     ) -> None:
         super().__init__(name=source.name, daemon=True)
         self.source = source
-        self._outlet = SourceOutlet(source, inbox, ledger, board, metrics, presence)
-        self._stop_event = stop
+        self._outlet = outlet
+        self._asked = stop
+        self._ended = ended
 
     def run(self) -> None:
         backoff = Backoff(first_s=1.0)
-        while not self._stop_event.is_set():
+        while not self._asked.is_set():
             try:
-                self.source.run(self._outlet, self._stop_event)
-                self._outlet.ended()
+                self.source.run(self._outlet, self._asked)
+                self._ended()
                 return
             except Exception as error:
                 log.exception("source_failed", source=self.source.name)
                 self._outlet.trouble(self.source.name, f"{self.source.name} failed: {type(error).__name__}; restarted")
-                self._stop_event.wait(backoff.next_s())
+                self._asked.wait(backoff.next_s())

@@ -15,18 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from monitor import logs
 from monitor.embedded import EmbeddedBroker, EmbeddedValkey
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-BROWSER_FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from scripts.page_picture import BROWSERS, FLAGS
 
 # How long an example takes says nothing on a machine that does other things as well.
 settings.register_profile("unhurried", deadline=None)
@@ -66,7 +55,7 @@ def browser() -> Iterator[Browser]:
             pytest.fail(message)
         pytest.skip(message)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=BROWSER_FLAGS)
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
         yield browser
         browser.close()
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from monitor.serving.metrics import IngestMetrics
+from monitor.summary import by_reason, table
 
 
 @dataclass
@@ -86,18 +87,14 @@ def summary(accounts: Mapping[str, EdgeAccount], buffered: Mapping[str, int], el
             str(a.captured),
             str(a.restored),
             str(a.sent),
-            _by_reason(a.dropped),
-            _by_reason(a.failed),
+            by_reason(a.dropped),
+            by_reason(a.failed),
             str(buffered.get(camera, 0)),
             f"{a.sent / elapsed_s:.1f}" if elapsed_s > 0 else "-",
         )
         for camera, a in accounts.items()
     ]
-    widths = [max(len(row[i]) for row in (HEADINGS, *rows)) for i in range(len(HEADINGS))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (HEADINGS, *rows)
-    ]
+    lines = table(HEADINGS, rows)
     missing, waiting = unaccounted(accounts, buffered), sum(buffered.values())
     lines.append(
         f"{sum(a.sent for a in accounts.values())} frames sent in {elapsed_s:.1f} s; "
@@ -106,10 +103,3 @@ def summary(accounts: Mapping[str, EdgeAccount], buffered: Mapping[str, int], el
     if waiting:
         lines.append(f"{waiting} frames wait in the buffer for the next start.")
     return "\n".join(lines)
-
-
-def _by_reason(counts: Mapping[str, int]) -> str:
-    total = sum(counts.values())
-    if not total:
-        return "0"
-    return f"{total} ({', '.join(f'{reason} {count}' for reason, count in sorted(counts.items()))})"

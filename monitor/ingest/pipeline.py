@@ -15,10 +15,11 @@ from prometheus_client import CollectorRegistry
 from monitor.ingest.encoding import Encoder
 from monitor.ingest.ledger import EdgeLedger
 from monitor.ingest.notices import Notices
-from monitor.ingest.reading import EdgeOutlet, Reader
+from monitor.ingest.reading import EdgeOutlet
 from monitor.ingest.shipping import Outgoing, Shipper, expected_bytes
 from monitor.scoring.inbox import Arrival, Inbox
 from monitor.serving.metrics import IngestMetrics
+from monitor.supervision import SourceThread
 from streams.codec import CodecError
 from streams.source import Source
 from streams.spool import Spool
@@ -75,7 +76,7 @@ class Ingest:
         readers = []
         for source in self._sources:
             self._outlets[source] = EdgeOutlet(source, s.inbox, s.ledger, s.notices, s.metrics, s.shipper)
-            readers.append(Reader(source, self._outlets[source], stop))
+            readers.append(SourceThread(source, self._outlets[source], stop))
         encode = threading.Thread(target=self._encode, name="encode", daemon=True)
         ship = threading.Thread(target=s.shipper.run, args=(stop,), name="ship", daemon=True)
         for thread in (ship, encode, *readers):

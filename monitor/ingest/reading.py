@@ -1,21 +1,14 @@
-"""One thread a source, and what sources report put where it belongs."""
+"""What the sources of the ingest report, put where it belongs."""
 
 from __future__ import annotations
-
-import threading
-
-import structlog
 
 from monitor.ingest.ledger import EdgeLedger
 from monitor.ingest.notices import Notices
 from monitor.ingest.shipping import Shipper, expected_bytes
 from monitor.scoring.inbox import Inbox
 from monitor.serving.metrics import IngestMetrics
-from streams.backoff import Backoff
 from streams.frame import Frame
 from streams.source import Keep, Source
-
-log = structlog.get_logger(__name__)
 
 
 class EdgeOutlet:
@@ -70,24 +63,3 @@ class EdgeOutlet:
 
     def trouble(self, source: str, message: str | None) -> None:
         self._notices.tell(source, message)
-
-
-class Reader(threading.Thread):
-    """Runs a source until it ends; one that raises is started again with back-off."""
-
-    def __init__(self, source: Source, outlet: EdgeOutlet, stop: threading.Event) -> None:
-        super().__init__(name=source.name, daemon=True)
-        self.source = source
-        self.outlet = outlet
-        self._asked = stop
-
-    def run(self) -> None:
-        backoff = Backoff(first_s=1.0)
-        while not self._asked.is_set():
-            try:
-                self.source.run(self.outlet, self._asked)
-                return
-            except Exception as error:
-                log.exception("source_failed", source=self.source.name)
-                self.outlet.trouble(self.source.name, f"{self.source.name} failed: {type(error).__name__}; restarted")
-                self._asked.wait(backoff.next_s())
