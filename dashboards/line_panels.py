@@ -1,5 +1,6 @@
 """The sections of the dashboard "linewatch: line", from the state of the line to the way out."""
 
+from dashboards.baseline_panels import baselines
 from dashboards.panels import (
     GridLine,
     Panel,
@@ -22,7 +23,7 @@ _SOME_IS_GOOD: list[tuple[float | None, str]] = [(None, "red"), (1, "green")]
 
 
 def sections() -> list[Section]:
-    return [_overview(), _pictures(), _scores(), _frames(), _pipeline(), _delivery()]
+    return [_overview(), _pictures(), _scores(), baselines(), _frames(), _pipeline(), _delivery()]
 
 
 def _overview() -> Section:
@@ -103,7 +104,7 @@ def _overview() -> Section:
     )
     held_back = timeseries(
         "Alerts held back",
-        "Alerts about parts that did not go out, by reason: cool-down, or trouble of the camera.",
+        "Alerts about parts that did not go out, by reason: cool-down, trouble of the camera, maintenance, storm.",
         "short",
         [
             Query(
@@ -145,14 +146,15 @@ def _scores() -> Section:
     )
     raw = timeseries(
         "Raw score and window: $camera",
-        "The model's own score with the lowest and highest of the camera's rolling window.",
+        "The model's own score, the range of the camera's rolling window, and the limit above which it is anomalous.",
         "short",
         [
             Query(f"linewatch_anomaly_score_raw{_ONE_CAMERA}", "raw"),
             Query(f"linewatch_score_low{_ONE_CAMERA}", "low"),
             Query(f"linewatch_score_high{_ONE_CAMERA}", "high"),
+            Query(f"linewatch_score_limit{_ONE_CAMERA}", "limit"),
         ],
-        colours={"raw": "blue", "low": "green", "high": "orange"},
+        colours={"raw": "blue", "low": "green", "high": "orange", "limit": "red"},
         repeat="camera",
     )
     return Section("Scores", [GridLine(8, [normalised]), GridLine(8, [raw])])

@@ -112,6 +112,16 @@ RULES = (
         description="Over 1 % of the frames cannot be decoded or scored. The panel Lost frames "
         "by reason and the dead-letter topic tell why.",
     ),
+    Rule(
+        uid="linewatch-configuration-refused",
+        title="Configuration refused",
+        expr="1 - linewatch_config_last_reload_successful",
+        above=0.5,
+        lasting="1m",
+        severity="warning",
+        summary="linewatch {{ $labels.instance }} refused its changed configuration",
+        description="The last good one serves on. The page and the log name file, line and key.",
+    ),
 )
 
 

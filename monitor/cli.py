@@ -11,7 +11,23 @@ from typing import Annotated
 import typer
 
 from monitor import logs
-from monitor.commands import dashboards, demo, doctor, evaluate, importing, ingest, run, simulate, train
+from monitor.commands import (
+    alerts,
+    baselines,
+    bench,
+    dashboards,
+    demo,
+    doctor,
+    evaluate,
+    export_feedback,
+    importing,
+    ingest,
+    regions,
+    replay,
+    run,
+    simulate,
+    train,
+)
 
 app = typer.Typer(
     name="linewatch",
@@ -52,7 +68,13 @@ app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.command("ingest", epilog=ingest.EXAMPLE)(ingest.ingest)
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
+app.command("replay", epilog=replay.EXAMPLE)(replay.replay)
+app.command("regions", epilog=regions.EXAMPLE)(regions.regions)
+app.command("export-feedback", epilog=export_feedback.EXAMPLE)(export_feedback.export_feedback)
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(baselines.app, name="baselines")
 app.add_typer(dashboards.app, name="dashboards")
+app.add_typer(bench.app, name="bench")
 
 
 if __name__ == "__main__":

@@ -2,320 +2,229 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
 
-import redis
-import redis.asyncio
-import structlog
-import torch
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
-from dashboards.clients import connect
-from models.checkpoint import CheckpointError, load
 from models.scorer import Scorer
-from monitor.alerting.alert import Event
-from monitor.alerting.channels.channel import Channel
-from monitor.alerting.channels.grafana import GrafanaChannel
-from monitor.alerting.channels.kafka_topic import KafkaTopicChannel
+from monitor.adapters import async_redis_client, channels, source_of
 from monitor.alerting.dispatch import Dispatcher
-from monitor.alerting.evidence import EvidenceStore
-from monitor.alerting.outbox import Outbox
-from monitor.alerting.reporter import Reporter
-from monitor.alerting.takeover import Takeover
+from monitor.groundwork import Ground, lay, show_model
 from monitor.housekeeping import Housekeeping
 from monitor.inputs import Input
-from monitor.judging.episodes import EpisodeRule, Episodes
-from monitor.judging.health import CameraHealth
-from monitor.judging.judge import Baseline, Judge
-from monitor.judging.presence import Presence
-from monitor.judging.references import RedisReferences
-from monitor.judging.watch import CameraWatch
-from monitor.judging.window import RedisWindow
+from monitor.judging_wiring import Judging, judging
 from monitor.kafka_security import security_of
+from monitor.orders.marks import Marks
 from monitor.pipeline import Pipeline, Stages
 from monitor.publishing import ScorePublisher
-from monitor.scoring.decoding import Decoder
+from monitor.recording import ScoreRecorder
+from monitor.reload import Loaded, Reloader
+from monitor.scoring.decoding import Decoder, Optics, Picture
 from monitor.scoring.inbox import Inbox
 from monitor.scoring.sight import measure
 from monitor.scoring.worker import Worker
+from monitor.service import FLUSH_S, Service
 from monitor.serving.api import Served, build_app
-from monitor.serving.board import Board
-from monitor.serving.ledger import Ledger
-from monitor.serving.metrics import Metrics
-from monitor.serving.server import HttpServer
-from monitor.settings import Limits, Settings
-from streams.files import FilesSource, FilesSourceOptions
-from streams.kafka import KafkaSource, KafkaSourceOptions
-from streams.redact import redact
-from streams.rtsp import RtspSource, RtspSourceOptions
-from streams.source import Source
-from streams.usb import UsbSource, UsbSourceOptions
-
-log = structlog.get_logger(__name__)
-
-FLUSH_S = 10.0
+from monitor.settings import Settings
+from monitor.supervision import Custody, SourceOutlet
+from monitor.taking_over import Changeable, TakingOver
+from streams.frame import Frame, Pixels
+from streams.source import Outlet, Source
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A composed service. `run` blocks until its sources end or `stop` is called.
-
-    held_back: how many alerts of a camera were held back, by reason.
-    """
-
-    settings: Settings
-    pipeline: Pipeline
-    server: HttpServer
-    dispatchers: tuple[Dispatcher, ...]
-    housekeeping: Housekeeping
-    ledger: Ledger
-    board: Board
-    metrics: Metrics
-    outbox: Outbox
-    held_back: Callable[[str], Mapping[str, int]]
-
-    def run(self) -> None:
-        """Serve, watch, and end in order: stop reading, finish what was read, flush the outbox, commit."""
-        self.housekeeping.start()  # first, so that the first answer of /readyz is true
-        self.server.start()
-        for dispatcher in self.dispatchers:
-            dispatcher.start()
-        try:
-            self.pipeline.run()
-        finally:
-            for dispatcher in self.dispatchers:
-                dispatcher.stop(FLUSH_S)
-                dispatcher.tell_what_is_left()
-            self.housekeeping.stop()
-            self.server.stop()
-
-    def alert_count(self, camera: str) -> int:
-        """How many episodes began at this camera in this run."""
-        return sum(
-            round(sample.value)
-            for family in self.metrics.alerts.collect()
-            for sample in family.samples
-            if sample.name == "linewatch_alerts_total" and sample.labels["camera"] == camera
-        )
-
-    def stop(self) -> None:
-        """Begin the end; what was read is finished. Safe from a signal handler."""
-        self.pipeline.stop()
-
-
-def compose(settings: Settings) -> Service:
+def compose(settings: Settings, path: Path | None = None) -> Service:
     """Everything wired, nothing started; the HTTP port is bound.
 
-    Raises models.checkpoint.CheckpointError for a checkpoint that cannot be used and OSError for a port that is
-    taken. Servers that are away are no error here: they are waited for while the service runs.
+    path: the file that the settings came from, to be read again at a reload. Raises models.checkpoint.CheckpointError
+    for a checkpoint that cannot be used, ValueError for regions that leave nothing of a camera, OSError for a port
+    that is taken. Servers that are away are no error here: they are waited for while the service runs.
     """
-    torch.set_num_threads(settings.model.threads or max(1, (os.cpu_count() or 1) // 2))
-    scorer = load(settings.model.checkpoint, device=settings.model.device)
-    info = scorer.info
-    metrics = Metrics()
-    metrics.build.labels(version("linewatch"), info.model_id).set(1)
-    ledger, board = Ledger(metrics), Board()
-    client = redis_client(settings)
-    outbox = Outbox(client, settings.redis.prefix)
-    evidence = EvidenceStore(settings.evidence.dir, settings.evidence.keep_days)
-    server = HttpServer(settings.http.host, settings.http.port)
-    episodes = Episodes(episode_rule(settings))
-    worker = Worker(scorer)
-    presence = Presence()
-    health = CameraHealth(settings.health.rules) if settings.health.enabled else None
-    watch = CameraWatch(health, presence, RedisReferences(client, settings.redis.prefix))
-
-    def written(event: Event) -> None:
-        if event.alert.ended_at is None and event.alert.frame is not None:
-            metrics.to_alert.observe(max(0.0, time.time() - event.alert.frame.captured_at / 1e9))
-
-    def delivered(channel: str, outcome: str) -> None:
-        metrics.deliveries.labels(channel, outcome).inc()
-
-    reporter = Reporter(
-        outbox,
-        evidence,
-        worker.heat,
-        model=info.model_id,
-        base_url=settings.http.public_url or server.url,
-        keep_s=settings.evidence.keep_days * 86_400,
-        written=written,
+    ground = lay(settings)
+    worker = Worker(ground.models)
+    publisher, recorder = _publisher(ground), _recorder(settings)
+    judged = judging(ground, worker, publisher, recorder)
+    sources = [(entry, source_of(entry, settings.limits.max_pixels)) for entry in settings.sources]
+    stages = _stages(ground, worker, judged, publisher, recorder)
+    pipeline = Pipeline(
+        [source for _, source in sources],
+        stages,
+        max_batch=settings.batching.max_size,
+        max_wait_s=settings.batching.max_wait_ms / 1000,
+        flush_s=FLUSH_S,
     )
-    publish = settings.publish
-    stages = Stages(
-        inbox=Inbox(
-            ledger,
-            max_frames=4 * settings.batching.max_size,
-            max_bytes=settings.limits.queue_bytes,
-            live_frames=settings.batching.live_frames,
-        ),
-        decoder=Decoder(
-            info.preprocess.picture,
-            settings.limits.max_pixels,
-            settings.batching.decode_threads,
-            measure if health is not None else None,
-        ),
-        worker=worker,
-        presence=presence,
-        watch=watch,
-        takeover=Takeover(outbox, episodes, watch),
-        judge=Judge(
-            window(settings, client), baseline(scorer), settings.alerts.threshold, settings.window.warm_up_frames
-        ),
-        episodes=episodes,
-        reporter=reporter,
-        publisher=ScorePublisher(
-            publish.bootstrap_servers, publish.scores_topic, info.model_id, delivered, security_of(publish.security)
-        )
-        if publish
-        else None,
-        ledger=ledger,
-        board=board,
-        metrics=metrics,
+    reloader = _reloader(ground, judged, pipeline, sources, path)
+    dispatchers = tuple(
+        Dispatcher(ground.client, ground.outbox.stream, channel, ground.delivered) for channel in channels(settings)
     )
-    dispatchers = tuple(Dispatcher(client, outbox.stream, channel, delivered) for channel in channels(settings))
-    server.serve(
-        build_app(
-            Served(
-                version=version("linewatch"),
-                board=board,
-                ledger=ledger,
-                metrics=metrics,
-                outbox=outbox,
-                evidence=evidence,
-                events=lambda: async_redis_client(settings),
-                token=settings.http.token.get_secret_value() if settings.http.token else None,
-                warm_up_frames=settings.window.warm_up_frames,
-                held_back=episodes.held_back_at,
-                accept_view=watch.accept,
-            )
-        )
-    )
+    ground.server.serve(build_app(_served(ground, judged, reloader)))
     return Service(
         settings=settings,
-        pipeline=Pipeline(
-            [source_of(entry, settings.limits.max_pixels) for entry in settings.sources],
-            stages,
-            max_batch=settings.batching.max_size,
-            max_wait_s=settings.batching.max_wait_ms / 1000,
-            flush_s=FLUSH_S,
-        ),
-        server=server,
+        pipeline=pipeline,
+        server=ground.server,
         dispatchers=dispatchers,
         housekeeping=Housekeeping(
-            client,
-            redact(settings.redis.url.get_secret_value()),
-            outbox,
-            episodes,
-            evidence,
+            ground.client,
+            ground.address,
+            ground.outbox,
+            judged.episodes,
+            ground.evidence,
             dispatchers,
-            board,
-            metrics,
+            ground.board,
+            ground.metrics,
             settings.evidence.keep_days,
+            chores=(ground.orders.refresh, _look_after_regions(ground), _count_lost_scores(ground, recorder)),
         ),
-        ledger=ledger,
-        board=board,
-        metrics=metrics,
-        outbox=outbox,
-        held_back=episodes.held_back_at,
+        calibrator=judged.calibrator,
+        reloader=reloader,
+        ledger=ground.ledger,
+        board=ground.board,
+        metrics=ground.metrics,
+        outbox=ground.outbox,
+        held_back=judged.episodes.held_back_at,
     )
 
 
-def source_of(entry: Input, max_pixels: int = Limits().max_pixels) -> Source:
-    """The adapter of one entry of `sources`. `max_pixels`: cameras' larger pictures are refused where they arise."""
-    if entry.kafka is not None:
-        return KafkaSource(
-            KafkaSourceOptions(
-                **entry.kafka.model_dump(exclude={"security"}), security=security_of(entry.kafka.security)
-            )
-        )
-    if entry.rtsp is not None:
-        return RtspSource(
-            RtspSourceOptions(
-                **entry.rtsp.model_dump(exclude={"url"}),
-                url=entry.rtsp.url.get_secret_value(),
-                max_pixels=max_pixels,
-            )
-        )
-    if entry.usb is not None:
-        return UsbSource(UsbSourceOptions(**entry.usb.model_dump(), max_pixels=max_pixels))
-    assert entry.files is not None  # the settings allow exactly one kind
-    return FilesSource(FilesSourceOptions(**entry.files.model_dump()))
+def _stages(
+    ground: Ground,
+    worker: Worker,
+    judged: Judging,
+    publisher: ScorePublisher | None,
+    recorder: ScoreRecorder | None,
+) -> Stages:
+    settings = ground.settings
+    inbox = Inbox(
+        ground.ledger,
+        max_frames=4 * settings.batching.max_size,
+        max_bytes=settings.limits.queue_bytes,
+        live_frames=settings.batching.live_frames,
+    )
 
+    def outlet(custody: Custody) -> tuple[Outlet, Callable[[], None]]:
+        made = SourceOutlet(custody, inbox, ground.ledger, ground.board, ground.metrics, ground.presence)
+        return made, made.ended
 
-def channels(settings: Settings) -> list[Channel]:
-    """Where alerts go, besides the page."""
-    found: list[Channel] = []
-    if settings.publish is not None:
-        publish = settings.publish
-        found.append(
-            KafkaTopicChannel(publish.bootstrap_servers, publish.alerts_topic, security=security_of(publish.security))
-        )
-    if settings.grafana is not None:
-        grafana = settings.grafana
-        found.append(
-            GrafanaChannel(
-                connect(
-                    grafana.url, grafana.token.get_secret_value(), timeout_s=grafana.timeout_s, library=grafana.library
-                )
-            )
-        )
-    return found
+    def optics() -> Optics:
+        info = ground.models.current.info
 
+        def picture(frame: Frame, pixels: Pixels) -> Picture:
+            return ground.lens(frame.camera, info.preprocess.picture(pixels), frame.captured_at_ns)
 
-def baseline(scorer: Scorer) -> Baseline:
-    """What the checkpoint says of normal frames. CheckpointError where it says nothing."""
-    calibration = scorer.info.calibration
-    if calibration is None:
-        raise CheckpointError(
-            "the checkpoint has no calibration, so nobody knows which scores are normal: import it again with "
-            "`linewatch import FILE --normal FOLDER`, naming normal pictures from this camera"
-        )
-    return Baseline(calibration.low, calibration.high, calibration.threshold)
+        return Optics(info.model_id, lambda camera: ground.lens.region(camera).id, picture)
 
-
-def window(settings: Settings, client: redis.Redis) -> RedisWindow:
-    """The window of the settings."""
-    return RedisWindow(
-        client,
-        settings.redis.prefix,
-        max_frames=settings.window.max_frames,
-        max_age_s=settings.window.max_age_s,
-        relearn_after_frames=settings.window.relearn_after_frames,
-        address=redact(settings.redis.url.get_secret_value()),
+    return Stages(
+        outlet=outlet,
+        inbox=inbox,
+        decoder=Decoder(
+            optics,
+            settings.limits.max_pixels,
+            settings.batching.decode_threads,
+            measure if settings.health.enabled else None,
+        ),
+        worker=worker,
+        judging=judged.stage,
+        publisher=publisher,
+        recorder=recorder,
+        ledger=ground.ledger,
+        metrics=ground.metrics,
     )
 
 
-def episode_rule(settings: Settings) -> EpisodeRule:
-    """The on-delay, off-delay and cool-down of the settings."""
-    alerts = settings.alerts
-    return EpisodeRule(alerts.fire_after.frames, alerts.fire_after.of, alerts.resolve_after.frames, alerts.cooldown_s)
-
-
-def redis_client(settings: Settings) -> redis.Redis:
-    """One client for all threads. It does not repeat commands by itself: who calls knows what that would mean."""
-    client: redis.Redis = redis.Redis.from_url(
-        settings.redis.url.get_secret_value(),
-        decode_responses=True,
-        socket_timeout=settings.redis.timeout_s,
-        socket_connect_timeout=settings.redis.timeout_s,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=30,
+def _publisher(ground: Ground) -> ScorePublisher | None:
+    publish = ground.settings.publish
+    if publish is None:
+        return None
+    return ScorePublisher(
+        publish.bootstrap_servers, publish.scores_topic, ground.delivered, security_of(publish.security)
     )
-    return client
 
 
-def async_redis_client(settings: Settings) -> Any:
-    """A connection for one listener of the event stream."""
-    return redis.asyncio.Redis.from_url(
-        settings.redis.url.get_secret_value(),
-        decode_responses=True,
-        socket_connect_timeout=settings.redis.timeout_s,
-        socket_timeout=settings.redis.timeout_s + 5,
+def _recorder(settings: Settings) -> ScoreRecorder | None:
+    recording = settings.recording
+    return None if recording is None else ScoreRecorder(recording.dir, recording.keep_days)
+
+
+def _reloader(
+    ground: Ground, judged: Judging, pipeline: Pipeline, sources: list[tuple[Input, Source]], path: Path | None
+) -> Reloader:
+    changeable = Changeable(
+        live=ground.live,
+        models=ground.models,
+        lens=ground.lens,
+        orders=ground.orders,
+        window=judged.window,
+        store=ground.store,
+        calibrator=judged.calibrator,
+        judge=judged.judge,
+        episodes=judged.episodes,
+        storm=ground.storm,
+        pipeline=pipeline,
     )
+
+    def model(scorer: Scorer) -> None:
+        show_model(ground.metrics, scorer)
+
+    def told(loaded: Loaded, outcome: str) -> None:
+        ground.metrics.config_good.set(0 if loaded.refused else 1)
+        ground.metrics.config_loaded.set(loaded.at_s)
+        if outcome != "start":
+            ground.metrics.reloads.labels(outcome).inc()
+        refused = loaded.refused and f"the changed file was refused, the last good one serves: {loaded.refused}"
+        ground.board.note("configuration", refused)
+
+    return Reloader(path, ground.settings, TakingOver(changeable, sources, model), told)
+
+
+def _served(ground: Ground, judged: Judging, reloader: Reloader) -> Served:
+    settings, insight = ground.settings, judged.insight
+    return Served(
+        version=version("linewatch"),
+        board=ground.board,
+        ledger=ground.ledger,
+        metrics=ground.metrics,
+        outbox=ground.outbox,
+        evidence=ground.evidence,
+        events=lambda: async_redis_client(settings),
+        token=settings.http.token.get_secret_value() if settings.http.token else None,
+        held_back=judged.episodes.held_back_at,
+        accept_view=judged.watch.accept,
+        rules=lambda: ground.live.window,
+        store=ground.store,
+        orders=ground.orders,
+        marks=Marks(
+            ground.client,
+            ground.prefix,
+            ground.outbox,
+            ground.store,
+            ground.evidence,
+            base_url=ground.base_url,
+            keep_s=ground.keep_s,
+        ),
+        current=insight.current,
+        threshold_from=insight.threshold_from,
+        episode_state=lambda camera: judged.episodes.state(camera).value,
+        region=insight.region,
+        reload=reloader.reload,
+        notes=ground.board.all_notes,
+    )
+
+
+def _look_after_regions(ground: Ground) -> Callable[[], None]:
+    def look() -> None:
+        ground.lens.keep()
+        ground.board.note("regions", ground.lens.trouble)
+
+    return look
+
+
+def _count_lost_scores(ground: Ground, recorder: ScoreRecorder | None) -> Callable[[], None]:
+    counted = 0
+
+    def count() -> None:
+        nonlocal counted
+        if recorder is not None:
+            lost = recorder.dropped()
+            ground.metrics.recording_dropped.inc(lost - counted)
+            counted = lost
+            ground.board.note("recording", recorder.trouble)
+
+    return count

@@ -12,8 +12,9 @@ from pathlib import Path
 import structlog
 
 from monitor.alerting.alert import ANOMALY, Alert
-from monitor.compose import Service, compose
+from monitor.compose import compose
 from monitor.embedded import EmbeddedBroker, EmbeddedRtsp, EmbeddedValkey
+from monitor.service import Service
 from monitor.serving.ledger import Account
 from monitor.settings import Settings
 from monitor.summary import table

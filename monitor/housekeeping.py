@@ -1,10 +1,10 @@
-"""What has to be looked at now and then: Redis, cameras that fell silent, the outbox, old evidence."""
+"""What has to be looked at now and then: Redis, orders, cameras that fell silent, the outbox, old evidence."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
@@ -37,8 +37,10 @@ class Housekeeping:
         board: Board,
         metrics: Metrics,
         keep_days: float,
+        chores: Sequence[Callable[[], None]] = (),
     ) -> None:
-        """`address` is where Redis is, without secrets."""
+        """`address` is where Redis is, without secrets. `chores`: what else is to be done each second; each may raise,
+        and keeps nothing else from being done."""
         self._client: Any = client
         self._address = address
         self._outbox = outbox
@@ -48,6 +50,7 @@ class Housekeeping:
         self._board = board
         self._metrics = metrics
         self._keep_s = keep_days * 86_400
+        self._chores = chores
         self._stop = threading.Event()
         self._redis_answers: bool | None = None
         self._shown: set[str] = set()
@@ -73,6 +76,11 @@ class Housekeeping:
 
     def _look_round(self) -> None:
         self._check_redis()
+        for chore in self._chores:
+            try:
+                chore()
+            except Exception:
+                log.exception("chore_failed")
         cameras = dict(self._board.read_all(lambda s: (s.camera, s.up)))
         for camera, up in cameras.items():
             self._metrics.camera_up.labels(camera).set(1 if up else 0)

@@ -22,6 +22,27 @@ log = structlog.get_logger(__name__)
 
 MAX_WAITING = 20_000
 
+CONTRACT = ("camera", "seq", "captured_at", "score", "normalised", "low", "high", "count", "state", "model")
+"""What a message on the scores topic holds, no more and no less."""
+REPLAY_HEADER = "replay"
+"""The header with what a replay needs besides, as JSON: `monitor.recording.recorded`."""
+
+
+def score_record(verdict: Verdict) -> dict[str, Any]:
+    """The contract's JSON for one frame."""
+    return {
+        "camera": verdict.frame.camera,
+        "seq": verdict.frame.seq,
+        "captured_at": verdict.frame.captured_at_ns,
+        "score": verdict.score,
+        "normalised": verdict.normalised,
+        "low": verdict.low,
+        "high": verdict.high,
+        "count": verdict.count,
+        "state": verdict.state.value,
+        "model": verdict.model,
+    }
+
 
 class ScorePublisher:
     """Sends scores from a thread of its own. While the broker is away up to `MAX_WAITING` wait; the oldest go, counted.
@@ -33,29 +54,27 @@ class ScorePublisher:
         self,
         bootstrap_servers: str,
         topic: str,
-        model: str,
         counted: Callable[[str, str], None],
         security: KafkaSecurity = IN_THE_CLEAR,
     ) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._security = security
         self._topic = topic
-        self._model = model
         self._counted = counted
-        self._waiting: deque[dict[str, Any]] = deque()  # records, since verdicts hold pictures
+        self._waiting: deque[dict[str, Any]] = deque()
         self._change = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="publish-scores", daemon=True)
         self._thread.start()
 
-    def publish(self, verdicts: Sequence[Verdict]) -> None:
-        """Take the verdicts; returns at once."""
+    def publish(self, records: Sequence[dict[str, Any]]) -> None:
+        """Take the records; returns at once. What they hold beyond the contract goes into a header."""
         with self._change:
-            for verdict in verdicts:
+            for record in records:
                 if len(self._waiting) >= MAX_WAITING:
                     self._waiting.popleft()
                     self._counted("scores", "dropped")
-                self._waiting.append(self.record(verdict))
+                self._waiting.append(record)
             self._change.notify()
 
     def close(self) -> None:
@@ -64,21 +83,6 @@ class ScorePublisher:
             self._closing = True
             self._change.notify()
         self._thread.join(20)
-
-    def record(self, verdict: Verdict) -> dict[str, Any]:
-        """The contract's JSON for one frame."""
-        return {
-            "camera": verdict.frame.camera,
-            "seq": verdict.frame.seq,
-            "captured_at": verdict.frame.captured_at_ns,
-            "score": verdict.score,
-            "normalised": verdict.normalised,
-            "low": verdict.low,
-            "high": verdict.high,
-            "count": verdict.count,
-            "state": verdict.state.value,
-            "model": self._model,
-        }
 
     def _run(self) -> None:
         backoff, producer = Backoff(limit_s=10.0), None
@@ -129,6 +133,13 @@ class ScorePublisher:
         )
 
     def _send(self, producer: Any, record: dict[str, Any]) -> None:
-        future = producer.send(self._topic, key=record["camera"].encode(), value=json.dumps(record).encode())
+        said = {key: record[key] for key in CONTRACT}
+        more = {key: value for key, value in record.items() if key not in said}
+        future = producer.send(
+            self._topic,
+            key=record["camera"].encode(),
+            value=json.dumps(said).encode(),
+            headers=[(REPLAY_HEADER, json.dumps(more).encode())] if more else [],
+        )
         future.add_callback(lambda _: self._counted("scores", "delivered"))
         future.add_errback(lambda _: self._counted("scores", "failed"))

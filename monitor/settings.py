@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from monitor.alert_settings import Alerts
 from monitor.health_settings import CameraHealth
 from monitor.inputs import Input, KafkaSecurity, each_camera_once
+from monitor.line_settings import CameraRules, Maintenance, ProductPlan
 from monitor.section import Section, Servers
 
 
@@ -33,6 +35,14 @@ class Redis(Section):
     url: SecretStr = Field(SecretStr("redis://localhost:6379/0"), description="redis://user:password@host:port/db")
     prefix: str = Field("linewatch", pattern=r"^[A-Za-z0-9_.:-]{1,64}$", description="First part of every key.")
     timeout_s: float = Field(2.0, ge=1, le=60, description="How long one answer may take.")
+    cluster: bool = Field(False, description="Whether this is a Redis Cluster. All keys but the windows share a slot.")
+    shards: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="The windows are spread over so many hash slots, each asked in a call of its own: 1 up to about "
+        "200 cameras, more on a cluster.",
+    )
 
     @field_validator("url")
     @classmethod
@@ -63,12 +73,23 @@ class Window(Section):
 
     max_frames: int = Field(2000, ge=2, le=1_000_000, description="The last N frames.")
     max_age_s: float = Field(3600, gt=0, le=31_536_000, description="And none older than this.")
-    mode: Literal["minmax"] = Field("minmax", description="minmax: the paper's normalisation over the window.")
+    mode: Literal["minmax", "quantile", "frozen"] = Field(
+        "minmax",
+        description="The range that scores are normalised by. minmax: the paper's, from the least to the greatest "
+        "score of the window; quantile: the recommended, which one odd frame does not move (docs/thresholds.md); "
+        "frozen: that of the checkpoint's calibration, for ever.",
+    )
     warm_up_frames: int = Field(
         100, ge=2, description="So many frames make a window ready; before that the checkpoint's calibration serves."
     )
     relearn_after_frames: int = Field(
-        2000, ge=1, description="Anomalous frames stay out of the window, but so many in a row are the new normal."
+        2000,
+        ge=1,
+        description="Anomalous frames stay out of the window; where so many more of them came than normal ones, they "
+        "are the new normal. From a quarter of it on the camera counts as drifting.",
+    )
+    keep_days: float = Field(
+        30, gt=0, le=3650, description="So long the baseline of a camera or product is kept that nothing is added to."
     )
 
     @model_validator(mode="after")
@@ -81,46 +102,6 @@ class Window(Section):
                 )
             object.__setattr__(self, "warm_up_frames", self.max_frames)
         return self
-
-
-class FireAfter(Section):
-    """On-delay: so many anomalous frames of the last so many."""
-
-    frames: int = Field(3, ge=1, le=1000, description="Anomalous frames that start an episode ...")
-    of: int = Field(5, ge=1, le=1000, description="... among so many in a row.")
-
-    @model_validator(mode="after")
-    def _possible(self) -> FireAfter:
-        if self.of < self.frames:
-            raise ValueError(f"{self.frames} anomalous frames cannot be among {self.of}")
-        return self
-
-
-class ResolveAfter(Section):
-    """Off-delay."""
-
-    frames: int = Field(10, ge=1, le=100_000, description="So many normal frames in a row end an episode.")
-
-
-class Alerts(Section):
-    """When an anomaly becomes an alert."""
-
-    threshold: Literal["auto"] | float = Field(
-        "auto", description="auto: the checkpoint's calibration and the window; a number: on the normalised score."
-    )
-    max_false_alarms_per_day: float = Field(
-        3, gt=0, description="Accepted, and not used yet: auto takes the calibration and the window alone."
-    )
-    fire_after: FireAfter = FireAfter()
-    resolve_after: ResolveAfter = ResolveAfter()
-    cooldown_s: float = Field(30, ge=0, description="After an episode, no new one of that camera starts for so long.")
-
-    @field_validator("threshold")
-    @classmethod
-    def _in_range(cls, value: str | float) -> str | float:
-        if isinstance(value, float) and not 0 < value <= 1:
-            raise ValueError(f"a threshold on the normalised score lies in (0, 1], not {value}")
-        return value
 
 
 class Publish(Section):
@@ -170,6 +151,13 @@ class Evidence(Section):
     keep_days: float = Field(30, gt=0, description="Older pictures are deleted.")
 
 
+class Recording(Section):
+    """Every score as a line of JSON, for `linewatch replay`."""
+
+    dir: Path = Field(description="The folder; a file a day, `scores-2026-05-31.jsonl`.")
+    keep_days: float = Field(14, gt=0, le=3650, description="Older files are deleted.")
+
+
 class Limits(Section):
     """What bad input may cost."""
 
@@ -187,6 +175,9 @@ class Settings(Section):
     window: Window = Window()
     alerts: Alerts = Alerts()
     health: CameraHealth = CameraHealth()
+    cameras: tuple[CameraRules, ...] = Field((), description="What holds for some cameras alone.")
+    products: tuple[ProductPlan, ...] = Field((), description="What the line makes when.")
+    maintenance: tuple[Maintenance, ...] = Field((), description="When nobody is to be called.")
     subscriptions: tuple[dict[str, Any], ...] = Field(
         (), max_length=0, description="Not served yet: alerts go to the topic, the page and Grafana."
     )
@@ -194,6 +185,7 @@ class Settings(Section):
     grafana: Grafana | None = None
     http: Http = Http()
     evidence: Evidence = Evidence()
+    recording: Recording | None = None
     limits: Limits = Limits()
 
     @model_validator(mode="after")

@@ -19,13 +19,47 @@ from streams.source import Keep, Outlet, Source
 log = structlog.get_logger(__name__)
 
 
+class Custody:
+    """One source, and the count of its frames that somebody has and has not finished. Thread-safe."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.cameras: set[str] = set(source.cameras)
+        self._lock = threading.Lock()
+        self._taken = 0
+
+    @property
+    def under_way(self) -> int:
+        """Frames that were handed over and are not finished."""
+        return self._taken
+
+    def taken(self, camera: str) -> None:
+        """A frame was handed over."""
+        with self._lock:
+            self._taken += 1
+            self.cameras.add(camera)
+
+    def finish(self, frame: Frame) -> None:
+        """This frame needs nothing more."""
+        self.source.finish(frame)
+        with self._lock:
+            self._taken -= 1
+
+    def reject(self, frame: Frame, error: str) -> None:
+        """This frame cannot be used."""
+        self.source.reject(frame, error)
+        with self._lock:
+            self._taken -= 1
+
+
 class SourceOutlet:
     """What one source sees of the monitor (the port `streams.source.Outlet`)."""
 
     def __init__(
-        self, source: Source, inbox: Inbox, ledger: Ledger, board: Board, metrics: Metrics, presence: Presence
+        self, custody: Custody, inbox: Inbox, ledger: Ledger, board: Board, metrics: Metrics, presence: Presence
     ) -> None:
-        self._source = source
+        self._custody = custody
+        self._source = source = custody.source
         self._presence = presence
         self._is_topic = not source.cameras
         self._inbox = inbox
@@ -34,12 +68,14 @@ class SourceOutlet:
         self._metrics = metrics
 
     def offer(self, frame: Frame, keep: Keep) -> bool:
-        taken = self._inbox.offer(self._source, frame, keep)
+        taken = self._inbox.offer(self._custody, frame, keep)
         if not taken:
             self._presence.held_up(self._source.name)
-        elif self._is_topic or keep is Keep.NEWEST:
+            return False
+        self._custody.taken(frame.camera)
+        if self._is_topic or keep is Keep.NEWEST:
             self._presence.heard(frame.camera, self._source.name, moves=self._is_topic)
-        return taken
+        return True
 
     def refuse(self, camera: str, reason: str) -> None:
         self._presence.heard_again(camera)

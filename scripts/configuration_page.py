@@ -99,17 +99,27 @@ def _kind(field: FieldInfo) -> str:
     if annotation is SecretStr or SecretStr in typing.get_args(annotation):
         return "text, secret"
     names = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
-    options = (
-        typing.get_args(annotation) if isinstance(annotation, types.UnionType) or typing.get_args(annotation) else ()
-    )
+    options = _options(annotation)
     if typing.get_origin(annotation) is typing.Literal:
-        return " or ".join(f"`{option}`" for option in options)
+        return _literal(annotation)
     if typing.get_origin(annotation) is tuple:
         return "list"
     if typing.get_origin(annotation) is dict:
         return "mapping"
     parts = [names.get(option) or _literal(option) for option in options or (annotation,) if option is not type(None)]
     return " or ".join(part for part in parts if part)
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    """What a union consists of, those inside it included; of anything else its arguments. Validators are left out."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _options(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        inner = (_options(option) or (option,) for option in typing.get_args(annotation) if option is not type(None))
+        return tuple(option for options in inner for option in options)
+    if typing.get_origin(annotation) is typing.Literal:
+        return (annotation,)
+    return typing.get_args(annotation)
 
 
 def _literal(annotation: Any) -> str:
@@ -121,6 +131,8 @@ def _default(field: FieldInfo) -> str:
         return "required"
     if isinstance(field.default, SecretStr):
         return f"`{field.default.get_secret_value()}`"
+    if isinstance(field.default, tuple) and field.default:
+        return ", ".join(f"`{entry}`" for entry in field.default)
     return "none" if field.default is None else "empty" if field.default in ((), {}) else f"`{field.default}`"
 
 

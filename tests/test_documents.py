@@ -47,5 +47,5 @@ def test_every_command_that_a_page_names_exists() -> None:
                 *re.findall(r"^    .*$", text, re.MULTILINE),
             ]
         )
-        for named in re.findall(r"^\s*(?:\$ )?linewatch ([a-z]+)", code, re.MULTILINE):
+        for named in re.findall(r"^\s*(?:\$ )?linewatch ([a-z-]+)", code, re.MULTILINE):
             assert named in known, f"{page.name} names linewatch {named}"

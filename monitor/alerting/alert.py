@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,15 @@ EVENT_KINDS = (*EVENT_TYPES.values(), ACKNOWLEDGED, OFFLINE, DEGRADED, ONLINE)
 
 ANOMALY = "anomaly"
 """The condition of an alert that is about a part."""
+STORM = "storm"
+"""Too many alerts at once: one that says how many were held back, and where."""
+MISSED = "missed"
+"""Somebody says that there was a defect here which raised no alert."""
+DRIFT = "drift"
+"""A camera's frames are refused so often that this may be a new normal."""
+
+EVERYWHERE = "*"
+"""The camera of an alert that is about no single one."""
 
 
 class TriggerFrame(BaseModel):
@@ -39,8 +49,10 @@ class TriggerFrame(BaseModel):
 class Alert(BaseModel):
     """An episode with what people did about it. Times in ns since the epoch; scores and threshold are raw.
 
-    `condition` is `anomaly` where it is about a part. Otherwise the camera itself is in trouble: `offline`, `frozen`,
-    `dark`, ...; `peak_score` and `threshold` are then what was measured and what is allowed (docs/camera-health.md).
+    `condition` is `anomaly` where it is about a part, and `missed` where somebody says so and no alert did. `drift` is
+    about a camera's baseline, `storm` about too many alerts at once, with `held_back`: how many were held back, by
+    camera. Otherwise the camera itself is in trouble: `offline`, `frozen`, `dark`, ... In all but the first,
+    `peak_score` and `threshold` are what was measured and what is allowed (docs/alerts.md, docs/camera-health.md).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -56,6 +68,7 @@ class Alert(BaseModel):
     frame: TriggerFrame | None
     evidence_url: str | None = None
     model: str
+    held_back: dict[str, int] | None = None
     acknowledged_at: int | None = None
     acknowledged_by: str | None = None
     false_alarm_at: int | None = None
@@ -77,8 +90,10 @@ class Alert(BaseModel):
             trigger_at_ns=self.frame.captured_at,
         )
 
-    def trouble(self) -> Trouble:
-        """The trouble of a camera again, likewise."""
+    def trouble(self) -> Trouble | None:
+        """The trouble of a camera again, likewise; None where it is about something else."""
+        if self.condition not in list(Condition):
+            return None
         return Trouble(
             trouble_id=self.alert_id,
             camera=self.camera,
@@ -122,12 +137,83 @@ def alert_of_trouble(trouble: Trouble, model: str, frame: Frame | None, evidence
         ended_at=trouble.ended_at_ns,
         peak_score=trouble.value,
         threshold=trouble.limit,
-        frame=None
-        if frame is None
-        else TriggerFrame(camera=frame.camera, seq=frame.seq, captured_at=frame.captured_at_ns, origin=frame.origin),
+        frame=_trigger(frame),
         evidence_url=evidence_url,
         model=model,
     )
+
+
+def drift_alert(
+    camera: str, began_at_ns: int, ended_at_ns: int | None, *, value: float, limit: float, model: str
+) -> Alert:
+    """The alert of a baseline that drifts. value: frames that were refused; limit: so many are a new normal."""
+    return Alert(
+        alert_id=_id(camera, DRIFT, began_at_ns),
+        camera=camera,
+        condition=DRIFT,
+        severity=Severity.WARNING,
+        started_at=began_at_ns,
+        ended_at=ended_at_ns,
+        peak_score=value,
+        threshold=limit,
+        frame=None,
+        model=model,
+    )
+
+
+def missed_alert(
+    camera: str, at_ns: int, by: str, frame: Frame | None, evidence_url: str | None, *, model: str, now_ns: int
+) -> Alert:
+    """A defect that raised no alert, at `at_ns`. frame: the one that shows it, if one is at hand.
+
+    It is over, and whoever tells of it has seen it: its one event is `acknowledged` (`Event(ACKNOWLEDGED, now_ns,
+    alert)`), which calls nobody and leaves firing and resolved in pairs.
+    """
+    return Alert(
+        alert_id=_id(camera, MISSED, at_ns),
+        camera=camera,
+        condition=MISSED,
+        severity=Severity.WARNING,
+        started_at=at_ns,
+        ended_at=at_ns,
+        peak_score=0.0,
+        threshold=0.0,
+        frame=_trigger(frame),
+        evidence_url=evidence_url,
+        model=model,
+        acknowledged_at=now_ns,
+        acknowledged_by=by,
+    )
+
+
+def storm_alert(
+    began_at_ns: int, ended_at_ns: int | None, held_back: dict[str, int], *, alerts: int, limit: int, model: str
+) -> Alert:
+    """The alert of a storm. alerts: so many were let through or held back; limit: so many are let through."""
+    return Alert(
+        alert_id=_id(EVERYWHERE, STORM, began_at_ns),
+        camera=EVERYWHERE,
+        condition=STORM,
+        severity=Severity.CRITICAL,
+        started_at=began_at_ns,
+        ended_at=ended_at_ns,
+        peak_score=float(alerts),
+        threshold=float(limit),
+        frame=None,
+        model=model,
+        held_back=dict(sorted(held_back.items())),
+    )
+
+
+def _id(camera: str, kind: str, at_ns: int) -> str:
+    """16 hexadecimal digits, the same whenever this begins at this camera at this time."""
+    return hashlib.sha256(f"{camera}|{kind}|{at_ns}".encode()).hexdigest()[:16]
+
+
+def _trigger(frame: Frame | None) -> TriggerFrame | None:
+    if frame is None:
+        return None
+    return TriggerFrame(camera=frame.camera, seq=frame.seq, captured_at=frame.captured_at_ns, origin=frame.origin)
 
 
 def kind_of_trouble(trouble: Trouble) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -26,9 +27,13 @@ HEAT_SHARE = 0.55
 class EvidenceStore:
     """Writes, finds and forgets evidence below one folder, a folder a day: `2026-05-31/<alert>-evidence.jpg`."""
 
-    def __init__(self, folder: Path, keep_days: float) -> None:
+    def __init__(
+        self, folder: Path, keep_days: float, drawn: Callable[[str, Pixels], Pixels] = lambda camera, pixels: pixels
+    ) -> None:
+        """`drawn`: what is drawn over a camera's heat maps, such as its region."""
         self._folder = folder
         self._keep_s = keep_days * 86_400
+        self._drawn = drawn
 
     def save(self, alert_id: str, frame: Frame, heat: NDArray[np.float32] | None) -> None:
         """Keep the frame (the very bytes that arrived, where they are JPEG) and its heat map, if there is one.
@@ -41,7 +46,7 @@ class EvidenceStore:
         _write(folder / f"{_safe(alert_id)}-evidence.jpg", jpeg_of(frame))
         if heat is None:
             return
-        overlay = lay_over(pixels_of(frame, max_pixels=1 << 30), heat)
+        overlay = self._drawn(frame.camera, lay_over(pixels_of(frame, max_pixels=1 << 30), heat))
         _write(folder / f"{_safe(alert_id)}-heatmap.jpg", encode_jpeg(overlay))
 
     def find(self, alert_id: str, kind: Kind) -> Path | None:

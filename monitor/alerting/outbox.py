@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,40 @@ MAX_EVENTS = 100_000
 
 MARKS = ("acknowledged", "false_alarm")
 
+STORM_MEMORY_S = 86_400
+"""So long it is remembered when alerts fired, which is as far back as a storm may be counted."""
+
+TRIES = 20
+"""So often a transaction is tried again that others got in the way of."""
+
+_KEEP = """
+-- ARGV: camera, document, camera, document, ... A document that is behind the one that is kept, at every stream, comes
+-- from a worker that judged the camera before: it is refused. Returns the cameras whose document was.
+local function marks(text)
+    local readable, document = pcall(cjson.decode, text)
+    return readable and type(document) == 'table' and type(document.marks) == 'table' and document.marks or {}
+end
+local function behind(new, kept)
+    local behind_somewhere = false
+    for stream, mark in pairs(new) do
+        local known = kept[stream]
+        if not known or mark[1] > known[1] or mark[2] > known[2] then return false end
+        behind_somewhere = behind_somewhere or mark[1] < known[1] or mark[2] < known[2]
+    end
+    return behind_somewhere
+end
+local refused = {}
+for i = 1, #ARGV, 2 do
+    local kept = redis.call('HGET', KEYS[1], ARGV[i])
+    if kept and behind(marks(ARGV[i + 1]), marks(kept)) then
+        refused[#refused + 1] = ARGV[i]
+    else
+        redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+    end
+end
+return refused
+"""
+
 
 class AlertUnknown(KeyError):
     """No alert with this id is kept."""
@@ -31,33 +65,77 @@ class Outbox:
 
     Keys, under `prefix`: `alert:<id>` (a hash: `episode` is written by the pipeline, `acknowledged` and
     `false_alarm` by people, so that neither overwrites the other), `alerts` (sorted by start, ms), `firing` (a set of
-    ids), `events` (the stream). An alert's state and its event are written in one transaction. Every method may
-    raise redis.RedisError.
+    ids), `events` (the stream), `storm` (anomaly alerts by when they fired, ms), `episodes` (a hash: the state of each
+    camera's episodes). An alert's state, its event and the state of the cameras are written in one transaction. Every
+    method may raise redis.RedisError.
     """
 
     def __init__(self, client: redis.Redis, prefix: str) -> None:
         self._client: Any = client
         self._prefix = prefix
+        self._episodes = f"{prefix}:episodes"
         self.stream = f"{prefix}:events"
 
-    def write(self, event: Event, ttl_s: float) -> None:
-        """Note an episode's new state and its event, atomically. Writing the same event again appends it again,
-        with the same event id, by which every reader can tell."""
+    def write(self, event: Event, ttl_s: float, states: Mapping[str, str] | None = None) -> bool:
+        """Note an alert's new state, its event, and the state of the cameras (`Episodes.changed`), atomically.
+
+        An event that is in already, told again since frames were redelivered, is left as it is; False then, and the
+        states are kept all the same.
+        """
+        with self._client.pipeline(transaction=True) as transaction:
+            for _ in range(TRIES):
+                try:
+                    transaction.watch(self.key(event.alert.alert_id))
+                    new = self.stage(transaction, event, ttl_s)
+                    self._stage_states(transaction, states or {})
+                    results = transaction.execute()
+                except redis.WatchError:
+                    continue
+                if states:
+                    _tell_refused(results[-1])
+                return new
+        raise redis.WatchError(f"alert {event.alert.alert_id} was changed {TRIES} times while it was to be written")
+
+    def stage(self, transaction: Any, event: Event, ttl_s: float) -> bool:
+        """Queue an event in a transaction that watches its alert's key (`key`) and is not at MULTI yet; False, and
+        nothing queued, where the event is in already."""
         alert = event.alert
-        key = self._key(alert.alert_id)
-        *said, known = self._client.hmget(key, (*MARKS, "episode"))
+        key = self.key(alert.alert_id)
+        *said, text = transaction.hmget(key, (*MARKS, "episode"))
+        known = None if text is None else _alert({"episode": text})
+        transaction.multi()
+        if known is not None and (alert.ended_at is None or known.ended_at is not None):
+            return False
         alert = _shown_by(alert, known).model_copy(update=_marks(dict(zip(MARKS, said, strict=True))))
         event = replace(event, alert=alert)
-        with self._client.pipeline(transaction=True) as transaction:
-            transaction.hset(key, "episode", alert.model_dump_json())
-            transaction.expire(key, round(ttl_s))
-            transaction.zadd(f"{self._prefix}:alerts", {alert.alert_id: alert.started_at // 1_000_000})
-            if alert.ended_at is None:
-                transaction.sadd(f"{self._prefix}:firing", alert.alert_id)
-            else:
-                transaction.srem(f"{self._prefix}:firing", alert.alert_id)
-            self._append(transaction, event)
-            transaction.execute()
+        self.stage_alert(transaction, alert, ttl_s)
+        transaction.zadd(f"{self._prefix}:alerts", {alert.alert_id: alert.started_at // 1_000_000})
+        if alert.ended_at is None:
+            transaction.sadd(f"{self._prefix}:firing", alert.alert_id)
+        else:
+            transaction.srem(f"{self._prefix}:firing", alert.alert_id)
+        if alert.ended_at is None and alert.condition == ANOMALY:
+            self._stage_fired(transaction, alert.alert_id)
+        self._append(transaction, event)
+        return True
+
+    def stage_alert(self, transaction: Any, alert: Alert, ttl_s: float) -> None:
+        """Queue an alert's new state alone, without an event."""
+        transaction.hset(self.key(alert.alert_id), "episode", alert.model_dump_json())
+        transaction.expire(self.key(alert.alert_id), round(ttl_s))
+
+    def keep(self, states: Mapping[str, str]) -> None:
+        """Keep the state of cameras (`Episodes.changed`) of which there is no event."""
+        if states:
+            with self._client.pipeline(transaction=True) as transaction:
+                self._stage_states(transaction, states)
+                _tell_refused(transaction.execute()[-1])
+
+    def states(self, cameras: Iterable[str]) -> dict[str, str]:
+        """What is kept of these cameras; those of which nothing is are left out."""
+        names = list(cameras)
+        kept = self._client.hmget(self._episodes, names) if names else []
+        return {name: doc for name, doc in zip(names, kept, strict=True) if doc is not None}
 
     def firing(self) -> list[Alert]:
         """The alerts whose episodes have not ended."""
@@ -93,11 +171,22 @@ class Outbox:
     def _mark(self, alert_id: str, mark: str, by: str) -> Alert:
         self.get(alert_id)
         now_ns = time.time_ns()
-        first = self._client.hsetnx(self._key(alert_id), mark, json.dumps({"at": now_ns, "by": by}))
+        first = self._client.hsetnx(self.key(alert_id), mark, json.dumps({"at": now_ns, "by": by}))
         alert = self.get(alert_id)
         if first and mark == "acknowledged":
             self._append(self._client, Event(ACKNOWLEDGED, now_ns, alert))
         return alert
+
+    def _stage_states(self, transaction: Any, states: Mapping[str, str]) -> None:
+        if states:
+            pairs = [text for pair in states.items() for text in pair]
+            transaction.eval(_KEEP, 1, self._episodes, *pairs)
+
+    def _stage_fired(self, transaction: Any, alert_id: str) -> None:
+        key, now_ms = f"{self._prefix}:storm", time.time_ns() // 1_000_000
+        transaction.zadd(key, {alert_id: now_ms})
+        transaction.zremrangebyscore(key, "-inf", now_ms - STORM_MEMORY_S * 1000)
+        transaction.expire(key, STORM_MEMORY_S)
 
     def _append(self, client: Any, event: Event) -> None:
         client.xadd(self.stream, {"event": json.dumps(event.document())}, maxlen=MAX_EVENTS, approximate=True)
@@ -105,11 +194,12 @@ class Outbox:
     def _load(self, ids: Sequence[str]) -> list[Alert]:
         with self._client.pipeline(transaction=False) as pipe:
             for alert_id in ids:
-                pipe.hgetall(self._key(alert_id))
+                pipe.hgetall(self.key(alert_id))
             rows = pipe.execute() if ids else []
         return [alert for row in rows if row and "episode" in row and (alert := _alert(row)) is not None]
 
-    def _key(self, alert_id: str) -> str:
+    def key(self, alert_id: str) -> str:
+        """Where an alert is kept."""
         return f"{self._prefix}:alert:{alert_id}"
 
 
@@ -121,14 +211,19 @@ def _alert(row: dict[str, str]) -> Alert | None:
         return None
 
 
-def _shown_by(alert: Alert, known: str | None) -> Alert:
-    """A camera's trouble that ends keeps the frame that showed how it began."""
-    if known is None or alert.condition == ANOMALY or alert.ended_at is None:
+def _shown_by(alert: Alert, known: Alert | None) -> Alert:
+    """An alert that ends keeps what it began with: the model, the picture that showed it, also where another worker
+    ends it, and a camera's trouble its frame."""
+    if known is None:
         return alert
-    try:
-        return alert.model_copy(update={"frame": Alert.model_validate_json(known).frame})
-    except ValueError:
-        return alert
+    frame = alert.frame if alert.condition == ANOMALY else known.frame
+    url = alert.evidence_url or known.evidence_url
+    return alert.model_copy(update={"model": known.model, "frame": frame, "evidence_url": url})
+
+
+def _tell_refused(cameras: list[str]) -> None:
+    if cameras:
+        log.info("episode_state_refused", cameras=cameras, reason="another worker has judged these cameras further")
 
 
 def _marks(row: Mapping[str, str | None]) -> dict[str, Any]:

@@ -4,33 +4,45 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import redis
 import structlog
 from numpy.typing import NDArray
 
-from monitor.alerting.alert import EVENT_TYPES, Event, alert_of, alert_of_trouble, kind_of_trouble
+from monitor.alerting.alert import EVENT_TYPES, Event, alert_of, alert_of_trouble, drift_alert, kind_of_trouble
 from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import Outbox
+from monitor.alerting.storm import StormGuard
+from monitor.judging.drift import Drift
 from monitor.judging.episodes import Change, Transition
 from monitor.judging.health import Trouble
+from monitor.judging.judge import Verdict
 from streams.frame import Frame
 
 log = structlog.get_logger(__name__)
 
-Heat = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""uint8 [S, S, C] to float32 [S, S]: where the network cannot reconstruct."""
+Heat = Callable[[Verdict], NDArray[np.float32]]
+"""float32 [S, S]: where the network cannot reconstruct what a frame shows."""
 
 RETRY_AFTER_S = 1.0
+
+
+@dataclass
+class _Due:
+    """What goes to Redis in one transaction: an event, if there is one, and the state of cameras after it."""
+
+    event: Event | None
+    states: dict[str, str] = field(default_factory=dict)
 
 
 class Reporter:
     """Writes what episodes and cameras did into the outbox. Belongs to one thread.
 
-    While Redis is away, events wait here in order, and `waiting` tells the pipeline to finish no frame: Kafka then
-    redelivers the frames after a crash, and the alert with them.
+    While Redis is away, events and states wait here in order, and `waiting` tells the pipeline to finish no frame:
+    Kafka then redelivers the frames after a crash, and the alert with them.
     """
 
     def __init__(
@@ -39,12 +51,15 @@ class Reporter:
         evidence: EvidenceStore,
         heat: Heat,
         *,
-        model: str,
+        model: Callable[[], str],
         base_url: str,
         keep_s: float,
         written: Callable[[Event], None],
+        storm: StormGuard | None = None,
     ) -> None:
-        """`written` is called for each event when it is in the outbox; `keep_s` is how long alerts are kept."""
+        """`model`: the id of the one in use. `written` is called for each event when it is in the outbox, but not for
+        one that was there already; `keep_s` is how long alerts are kept. `storm` is told what fired, and its own
+        events go out from here."""
         self._outbox = outbox
         self._evidence = evidence
         self._heat = heat
@@ -52,45 +67,54 @@ class Reporter:
         self._base_url = base_url.rstrip("/")
         self._keep_s = keep_s
         self._written = written
-        self._due: deque[Event] = deque()
+        self._storm = storm
+        self._due: deque[_Due] = deque()
         self._next_try_s = 0.0
         self._away = False
         self.evidence_trouble: str | None = None
 
     @property
     def waiting(self) -> int:
-        """Events that are not in the outbox yet."""
-        return len(self._due)
+        """Events and states that are not in the outbox yet."""
+        return len(self._due) + (self._storm.unsaved if self._storm is not None else 0)
 
-    def report(self, transitions: Sequence[Transition]) -> None:
-        """Note what changed, and write it as soon as Redis takes it."""
+    @property
+    def events_waiting(self) -> int:
+        """Events among them."""
+        return sum(due.event is not None for due in self._due)
+
+    def report(self, transitions: Sequence[Transition], states: Mapping[str, str] | None = None) -> None:
+        """Note what changed, and write it as soon as Redis takes it. states: `Episodes.changed()` after the last of
+        the transitions; each transition brings the state right after it along."""
+        now_ms = time.time_ns() // 1_000_000
         for transition in transitions:
             episode = transition.episode
             if transition.trigger is not None:
-                self._keep_evidence(episode.alert_id, transition.trigger.frame, transition.trigger.picture)
-            alert = alert_of(episode, self._model, self._url(episode.alert_id))
-            self._due.append(Event(EVENT_TYPES[transition.change], _time_of(transition), alert))
+                self._keep_evidence(episode.alert_id, transition.trigger.frame, transition.trigger)
+            if self._storm is not None and transition.change is Change.FIRING:
+                self._storm.told(episode.alert_id, now_ms)
+            model = self._model() if transition.trigger is None else transition.trigger.model
+            alert = alert_of(episode, model, self._url(episode.alert_id))
+            event = Event(EVENT_TYPES[transition.change], _time_of(transition), alert)
+            self._due.append(_Due(event, {} if transition.doc is None else {episode.camera: transition.doc}))
+        self._note(states or {})
+        self.flush()
+
+    def keep(self, states: Mapping[str, str]) -> None:
+        """Note the state of cameras where nothing is to be told, and write it likewise."""
+        self._note(states)
         self.flush()
 
     def flush(self) -> None:
         """Write what waits. Keeps it, and says so, where Redis is away."""
+        self._look_after_the_storm()
         if not self._due or time.monotonic() < self._next_try_s:
             return
         try:
             while self._due:
-                self._outbox.write(self._due[0], self._keep_s)
-                event = self._due.popleft()
+                self._write(self._due[0])
+                self._due.popleft()
                 self._away = False
-                log.info(
-                    "alert",
-                    type=event.kind,
-                    camera=event.alert.camera,
-                    condition=event.alert.condition,
-                    alert_id=event.alert.alert_id,
-                    severity=event.alert.severity.value,
-                    peak_score=round(event.alert.peak_score, 6),
-                )
-                self._written(event)
         except redis.RedisError as error:
             self._next_try_s = time.monotonic() + RETRY_AFTER_S
             if not self._away:
@@ -102,31 +126,80 @@ class Reporter:
                 )
             self._away = True
         except Exception:
-            # An event that cannot be written, for a fault of ours, must not hold the others up for ever.
-            log.exception("event_lost", event_id=self._due.popleft().event_id)
+            # What cannot be written, for a fault of ours, must not hold the others up for ever.
+            lost = self._due.popleft()
+            log.exception("event_lost", event_id=lost.event and lost.event.event_id, states=sorted(lost.states))
+            if lost.event is not None and lost.states:
+                self._due.appendleft(_Due(None, lost.states))
 
     def report_trouble(self, trouble: Trouble, frame: Frame | None) -> None:
         """Note that a trouble of a camera began or ended. `frame`: the one that shows it, if one does."""
         if trouble.ended_at_ns is None and frame is not None:
             self._keep_evidence(trouble.trouble_id, frame, None)
-        alert = alert_of_trouble(trouble, self._model, frame, self._url(trouble.trouble_id))
+        alert = alert_of_trouble(trouble, self._model(), frame, self._url(trouble.trouble_id))
         time_ns = trouble.began_at_ns if trouble.ended_at_ns is None else trouble.ended_at_ns
-        self._due.append(Event(kind_of_trouble(trouble), time_ns, alert))
+        self._due.append(_Due(Event(kind_of_trouble(trouble), time_ns, alert)))
         self.flush()
+
+    def report_drift(self, drift: Drift, limit: float) -> None:
+        """Note that a camera's baseline began or ceased to drift. limit: so many refused frames are a new normal."""
+        began_ns, ended_ns = drift.began_at_ns, drift.ended_at_ns
+        alert = drift_alert(drift.camera, began_ns, ended_ns, value=drift.refused, limit=limit, model=self._model())
+        change = Change.FIRING if ended_ns is None else Change.RESOLVED
+        self._due.append(_Due(Event(EVENT_TYPES[change], began_ns if ended_ns is None else ended_ns, alert)))
+        self.flush()
+
+    def _note(self, states: Mapping[str, str]) -> None:
+        """The last transaction that waits takes the states along: everything that led to them is in by then."""
+        if not states:
+            return
+        if not self._due:
+            self._due.append(_Due(None))
+        self._due[-1].states.update(states)
+
+    def _write(self, due: _Due) -> None:
+        event = due.event
+        if event is None:
+            self._outbox.keep(due.states)
+            return
+        if self._outbox.write(event, self._keep_s, due.states):
+            _tell(event)
+            self._written(event)
+        else:
+            log.info("alert_told_again", type=event.kind, alert_id=event.alert.alert_id)
+
+    def _look_after_the_storm(self) -> None:
+        if self._storm is not None:
+            for event in self._storm.tick(time.time_ns() // 1_000_000):
+                _tell(event)
+                self._written(event)
 
     def _url(self, alert_id: str) -> str | None:
         if self._evidence.find(alert_id, "evidence") is None:
             return None
         return f"{self._base_url}/api/alerts/{alert_id}/evidence.jpg"
 
-    def _keep_evidence(self, alert_id: str, frame: Frame, picture: NDArray[np.uint8] | None) -> None:
-        """`picture`: what the network saw, where there is a heat map to be drawn."""
+    def _keep_evidence(self, alert_id: str, frame: Frame, verdict: Verdict | None) -> None:
+        """`verdict`: where there is a heat map to be drawn."""
         try:
-            self._evidence.save(alert_id, frame, None if picture is None else self._heat(picture))
+            self._evidence.save(alert_id, frame, None if verdict is None else self._heat(verdict))
             self.evidence_trouble = None
         except Exception as error:  # an alert without its picture is better than none
             self.evidence_trouble = f"evidence cannot be written: {error}"
             log.error("evidence_failed", alert_id=alert_id, error=str(error))
+
+
+def _tell(event: Event) -> None:
+    alert = event.alert
+    log.info(
+        "alert",
+        type=event.kind,
+        camera=alert.camera,
+        condition=alert.condition,
+        alert_id=alert.alert_id,
+        severity=alert.severity.value,
+        peak_score=round(alert.peak_score, 6),
+    )
 
 
 def _time_of(transition: Transition) -> int:

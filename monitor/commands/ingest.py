@@ -10,11 +10,11 @@ import structlog
 import typer
 
 from monitor.commands.failing import FAILED, USAGE, fail
-from monitor.commands.named_files import missing_files
 from monitor.commands.train import interrupted
 from monitor.ingest.compose import compose_ingest, serve_metrics
 from monitor.ingest.ledger import summary, unaccounted
 from monitor.ingest.settings import IngestSettings
+from monitor.named_files import missing_files
 from monitor.settings_file import ConfigError, line_of, load_tree
 from streams.kafka_security import KafkaSecurityError
 from streams.spool_file import SpoolError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -14,15 +15,18 @@ import typer
 
 from models.checkpoint import CheckpointError
 from monitor.commands.failing import USAGE, fail
-from monitor.commands.named_files import missing_files
-from monitor.compose import Service, compose
-from monitor.settings import Settings
+from monitor.compose import compose
+from monitor.config_check import check_files
+from monitor.service import Service
 from monitor.settings_file import ConfigError, line_of, load_settings
 from monitor.summary import summary
 
 log = structlog.get_logger(__name__)
 
-EXAMPLE = "Example: linewatch run config.yaml   (docs/configuration.md tells every key)"
+EXAMPLE = (
+    "Example: linewatch run config.yaml   (docs/configuration.md tells every key). "
+    "SIGHUP, or POST /api/reload, takes a changed file over while it runs."
+)
 
 
 def run(config: Annotated[Path, typer.Argument(help="The configuration, YAML.")]) -> None:
@@ -33,7 +37,7 @@ def run(config: Annotated[Path, typer.Argument(help="The configuration, YAML.")]
     except ConfigError as error:
         fail(str(error), USAGE)
     try:
-        service = compose(settings)
+        service = compose(settings, config)
     except (CheckpointError, ValueError) as error:
         fail(f"{line_of(config, 'model', 'checkpoint')}: {error}", USAGE)
     except OSError as error:
@@ -47,30 +51,13 @@ def run(config: Annotated[Path, typer.Argument(help="The configuration, YAML.")]
         raise typer.Exit(1)
 
 
-def check_files(settings: Settings, config: Path) -> None:
-    """Files that a configuration names and that are not there, a folder that cannot be made. Raises ConfigError."""
-    faults = []
-    try:
-        settings.evidence.dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        faults.append(f"{line_of(config, 'evidence', 'dir')}: the folder cannot be made: {error}")
-    if not settings.model.checkpoint.is_file():
-        faults.append(
-            f"{line_of(config, 'model', 'checkpoint')}: no file {settings.model.checkpoint}; "
-            "`linewatch train` makes one"
-        )
-    faults += missing_files(settings.sources, config)
-    if faults:
-        raise ConfigError("\n".join(faults))
-
-
 def watch(service: Service) -> bool:
     """Run a service to its end, stopping in order on SIGINT and SIGTERM, and print the summary.
 
     Returns whether every frame is accounted for and every alert was written.
     """
     began_s = time.monotonic()
-    with signals_stop(service):
+    with signals_heard(service):
         service.run()
     alerts = {camera: service.alert_count(camera) for camera in service.ledger.accounts()}
     held_back = {camera: service.held_back(camera) for camera in alerts}
@@ -78,8 +65,9 @@ def watch(service: Service) -> bool:
     return service.ledger.balances() and service.pipeline.unwritten == 0
 
 
-class signals_stop:
-    """Within this block SIGINT and SIGTERM stop the service in order. Only the main thread can set handlers."""
+class signals_heard:
+    """Within this block SIGINT and SIGTERM stop the service in order, and SIGHUP has it read its configuration again.
+    Only the main thread can set handlers."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -89,6 +77,7 @@ class signals_stop:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._stop)
+            self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._reload)
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
@@ -97,3 +86,11 @@ class signals_stop:
     def _stop(self, number: int, _: FrameType | None) -> None:
         log.info("stopping", signal=signal.Signals(number).name)
         self._service.stop()
+
+    def _reload(self, number: int, _: FrameType | None) -> None:
+        # Not here: a handler runs in between two steps of the main thread, which may hold a lock that this needs.
+        threading.Thread(target=self._reload_now, name="reload", daemon=True).start()
+
+    def _reload_now(self) -> None:
+        with contextlib.suppress(ConfigError):  # told in the log, on the page and in a metric
+            self._service.reloader.reload()

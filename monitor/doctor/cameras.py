@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from http import HTTPStatus
 
-from monitor.compose import source_of
+from monitor.adapters import source_of
 from monitor.doctor.clock import Clock
 from monitor.doctor.finding import Finding, failed, ok, warning
 from monitor.doctor.network import unreachable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from monitor.compose import redis_client
+from monitor.adapters import redis_client
 from monitor.doctor.brokers import examine_input, examine_publish
 from monitor.doctor.cameras import examine_rtsp, examine_usb
 from monitor.doctor.evidence import examine_evidence

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from prometheus_client import start_http_server
 
-from monitor.compose import source_of
+from monitor.adapters import source_of
 from monitor.ingest.encoding import Encoder
 from monitor.ingest.ledger import EdgeLedger
 from monitor.ingest.link import KafkaLink, Link, LinkOptions

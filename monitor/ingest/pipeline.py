@@ -17,7 +17,7 @@ from monitor.ingest.ledger import EdgeLedger
 from monitor.ingest.notices import Notices
 from monitor.ingest.reading import EdgeOutlet
 from monitor.ingest.shipping import Outgoing, Shipper, expected_bytes
-from monitor.scoring.inbox import Arrival, Inbox
+from monitor.scoring.inbox import Arrival, Inbox, Origin
 from monitor.serving.metrics import IngestMetrics
 from monitor.supervision import SourceThread
 from streams.codec import CodecError
@@ -53,7 +53,7 @@ class Ingest:
     def __init__(self, sources: Sequence[Source], stages: Stages) -> None:
         self._sources = sources
         self._s = stages
-        self._outlets: dict[Source, EdgeOutlet] = {}
+        self._outlets: dict[Origin, EdgeOutlet] = {}
         self._pool = ThreadPoolExecutor(stages.threads or min(4, os.cpu_count() or 1), thread_name_prefix="encode")
 
     @property

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from monitor.scoring.inbox import Arrival
 from monitor.scoring.sight import Sight
 from streams.codec import CodecError, pixels_of
-from streams.frame import Pixels
+from streams.frame import Frame, Pixels
 
 Picture = NDArray[np.uint8]
 """A picture as the network sees it, uint8 [S, S, C]."""
@@ -23,12 +23,25 @@ Picture = NDArray[np.uint8]
 class Batch:
     """Frames for one forward pass. pictures: uint8 [B, S, S, C], one for each arrival, in order.
 
-    sights: what was measured of each full picture; empty where nothing is.
+    model: the id of the model that they were made for. regions: of each picture, the id of what counts of it, "" where
+    everything does. sights: what was measured of each full picture; empty where nothing is.
     """
 
     arrivals: tuple[Arrival, ...]
     pictures: NDArray[np.uint8]
+    model: str
+    regions: tuple[str, ...]
     sights: tuple[Sight, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Optics:
+    """How a model sees the cameras. model: its id. region: the id of what counts of a camera's picture. picture: of a
+    frame and its uint8 [H, W, 3] BGR, what the network sees."""
+
+    model: str
+    region: Callable[[str], str]
+    picture: Callable[[Frame, Pixels], Picture]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,39 +58,44 @@ class Decoder:
 
     def __init__(
         self,
-        picture: Callable[[Pixels], Picture],
+        optics: Callable[[], Optics],
         max_pixels: int,
         threads: int,
         measure: Callable[[Pixels], Sight] | None = None,
     ) -> None:
-        """`picture` brings uint8 [H, W, 3] BGR to the network's size; `measure` looks at the same for the camera's own
-        health. threads 0 takes one a core, four at most."""
-        self._picture = picture
+        """`optics` is asked before each batch; `measure` looks at the full picture for the camera's own health.
+        threads 0 takes one a core, four at most."""
+        self._optics = optics
         self._measure = measure
         self._max_pixels = max_pixels
         self._pool = ThreadPoolExecutor(threads or min(4, os.cpu_count() or 1), thread_name_prefix="decode")
 
     def decode(self, arrivals: Sequence[Arrival]) -> tuple[Batch | None, list[Rejected]]:
         """The batch of all frames that could be decoded (None if there is none), and the others."""
-        outcomes = list(self._pool.map(self._one, arrivals))
+        optics = self._optics()
+        outcomes = list(self._pool.map(lambda arrival: self._one(arrival, optics), arrivals))
         good = [(a, o) for a, o in zip(arrivals, outcomes, strict=True) if not isinstance(o, Rejected)]
         rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejected)]
         if not good:
             return None, rejected
         batch = Batch(
             arrivals=tuple(arrival for arrival, _ in good),
-            pictures=np.stack([picture for _, (picture, _) in good]),
-            sights=tuple(sight for _, (_, sight) in good if sight is not None),
+            pictures=np.stack([picture for _, (picture, _, _) in good]),
+            model=optics.model,
+            regions=tuple(region for _, (_, region, _) in good),
+            sights=tuple(sight for _, (_, _, sight) in good if sight is not None),
         )
         return batch, rejected
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)
 
-    def _one(self, arrival: Arrival) -> tuple[Picture, Sight | None] | Rejected:
+    def _one(self, arrival: Arrival, optics: Optics) -> tuple[Picture, str, Sight | None] | Rejected:
         try:
             pixels = pixels_of(arrival.frame, self._max_pixels)
-            return self._picture(pixels), self._measure(pixels) if self._measure is not None else None
+            # The region before the picture: one that changes in between begins a baseline too early rather than late.
+            region, picture = optics.region(arrival.frame.camera), optics.picture(arrival.frame, pixels)
+            return picture, region, self._measure(pixels) if self._measure is not None else None
         except CodecError as error:
             return Rejected(arrival, error.reason, str(error))
         except Exception as error:

@@ -9,15 +9,22 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from streams.frame import Frame
-from streams.source import Keep, Source
+from streams.source import Keep
+
+
+class Origin(Protocol):
+    """Who wants to know what became of a frame; a source, or who counts its frames. Thread-safe."""
+
+    def finish(self, frame: Frame) -> None: ...
+    def reject(self, frame: Frame, error: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arrival:
-    """A frame and the source that wants to know what became of it. `arrived_s` is monotonic."""
+    """A frame and who wants to know what became of it. `arrived_s` is monotonic."""
 
     frame: Frame
-    source: Source
+    source: Origin
     arrived_s: float
 
 
@@ -50,7 +57,7 @@ class Inbox:
         self._change = threading.Condition()
         self._closed = False
 
-    def offer(self, source: Source, frame: Frame, keep: Keep) -> bool:
+    def offer(self, source: Origin, frame: Frame, keep: Keep) -> bool:
         """Take a frame in if there is room; False where a patient one has to wait outside."""
         arrival = Arrival(frame, source, time.monotonic())
         superseded: list[Arrival] = []

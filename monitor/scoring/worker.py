@@ -10,9 +10,9 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from models.scorer import Scorer
 from monitor.scoring.decoding import Batch, Rejected
 from monitor.scoring.inbox import Arrival
+from monitor.scoring.models import Models
 from monitor.scoring.sight import Sight
 from streams.frame import Frame
 
@@ -23,12 +23,15 @@ log = structlog.get_logger(__name__)
 class Score:
     """One frame's raw anomaly score, finite, and the picture that was scored, uint8 [S, S, C].
 
-    sight: what was measured of the full picture, where anything was.
+    model: the id of the model that gave it. region: the id of what counted of the picture. sight: what was measured of
+    the full picture, where anything was.
     """
 
     arrival: Arrival
     picture: NDArray[np.uint8]
     value: float
+    model: str
+    region: str = ""
     sight: Sight | None = None
 
     @property
@@ -39,8 +42,8 @@ class Score:
 class Worker:
     """Scores batches, one at a time, and draws heat maps in between. Thread-safe: a scorer is used by one at a time."""
 
-    def __init__(self, scorer: Scorer) -> None:
-        self._scorer = scorer
+    def __init__(self, models: Models) -> None:
+        self._models = models
         self._lock = threading.Lock()
 
     def score(self, batch: Batch) -> tuple[list[Score], list[Rejected]]:
@@ -50,7 +53,7 @@ class Worker:
         """
         try:
             with self._lock:
-                values = self._scorer.score(batch.pictures)
+                values = self._models.of(batch.model).score(batch.pictures)
         except Exception as error:
             if len(batch.arrivals) == 1:
                 return [], [Rejected(batch.arrivals[0], "scoring_failed", f"{type(error).__name__}: {error}")]
@@ -59,24 +62,28 @@ class Worker:
         scores: list[Score] = []
         rejected: list[Rejected] = []
         sights = batch.sights or (None,) * len(batch.arrivals)
-        for arrival, picture, sight, value in zip(batch.arrivals, batch.pictures, sights, values, strict=True):
+        found = zip(batch.arrivals, batch.pictures, batch.regions, sights, values, strict=True)
+        for arrival, picture, region, sight, value in found:
             if math.isfinite(value):
-                scores.append(Score(arrival, picture, float(value), sight))
+                scores.append(Score(arrival, picture, float(value), batch.model, region, sight))
             else:
                 rejected.append(Rejected(arrival, "score_not_finite", f"the network's score is {value}"))
         return scores, rejected
 
-    def heat(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 [S, S, C] to float32 [S, S], 0 where the network can reconstruct the picture."""
+    def heat(self, picture: NDArray[np.uint8], model: str) -> NDArray[np.float32]:
+        """uint8 [S, S, C], as this model saw it, to float32 [S, S], 0 where the network can reconstruct the picture.
+        LookupError where the model has been replaced since."""
         with self._lock:
-            return self._scorer.heat(picture)
+            return self._models.of(model).heat(picture)
 
     def _one_by_one(self, batch: Batch) -> tuple[list[Score], list[Rejected]]:
         scores: list[Score] = []
         rejected: list[Rejected] = []
         for index, arrival in enumerate(batch.arrivals):
             alone = slice(index, index + 1)
-            found, lost = self.score(Batch((arrival,), batch.pictures[alone], batch.sights[alone]))
+            found, lost = self.score(
+                Batch((arrival,), batch.pictures[alone], batch.model, batch.regions[alone], batch.sights[alone])
+            )
             scores += found
             rejected += lost
         return scores, rejected

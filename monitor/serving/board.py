@@ -70,11 +70,12 @@ class Board:
     """The newest of every camera. Thread-safe; `change` and `read` run under the lock and must be quick."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what is read of one camera may ask about it again
         self._cameras: dict[str, Status] = {}
         self._left: set[str] = set()
         self.troubles: dict[str, str] = {}
         """Why a part cannot work at present, by part; told by /readyz and the page."""
+        self._notes: dict[str, str] = {}
 
     def reported(self, camera: str, up: bool) -> None:
         """A source says whether it can see this camera."""
@@ -104,6 +105,19 @@ class Board:
                 self.troubles.pop(part, None)
             else:
                 self.troubles[part] = message
+
+    def note(self, part: str, message: str | None) -> None:
+        """Note or clear something worth knowing that keeps nothing from working."""
+        with self._lock:
+            if message is None:
+                self._notes.pop(part, None)
+            else:
+                self._notes[part] = message
+
+    def all_notes(self) -> dict[str, str]:
+        """What is worth knowing, by part."""
+        with self._lock:
+            return dict(self._notes)
 
     def judged(self, verdict: Verdict, firing: str | None) -> None:
         """A frame was judged; `firing` is the id of the camera's alert, if one is open."""

@@ -43,11 +43,28 @@ class Metrics:
         self.threshold = Gauge(
             "linewatch_threshold", "Threshold on the scale of linewatch_anomaly_score.", camera, registry=r
         )
+        self.limit = Gauge("linewatch_score_limit", "Threshold on the raw score.", camera, registry=r)
+        self.baseline_phase = Gauge(
+            "linewatch_baseline_phase",
+            "1 for the phase of the camera's baseline: cold, warming, ready, stale or drifting.",
+            ["camera", "phase"],
+            registry=r,
+        )
+        self.baseline_frames = Gauge("linewatch_baseline_frames", "Frames in the camera's window.", camera, registry=r)
+        self.baseline_refused = Gauge(
+            "linewatch_baseline_refused_frames", "Refused frames, counted towards a new normal.", camera, registry=r
+        )
+        self.relearnt = Counter(
+            "linewatch_baselines_relearnt_total", "Baselines that became what was refused before.", camera, registry=r
+        )
+        self.shelved = Gauge(
+            "linewatch_camera_shelved", "1 while the camera is shelved or under maintenance.", camera, registry=r
+        )
         self.alerts = Counter("linewatch_alerts_total", "Episodes that began.", ["camera", "severity"], registry=r)
         self.alert_active = Gauge("linewatch_alert_active", "1 while an episode is firing.", camera, registry=r)
         self.held_back = Counter(
             "linewatch_alerts_held_back_total",
-            "Episodes kept from beginning, by a cool-down or by trouble of the camera.",
+            "Episodes kept from beginning, by a cool-down, trouble of the camera, maintenance or a storm.",
             ["camera", "reason"],
             registry=r,
         )
@@ -98,6 +115,27 @@ class Metrics:
             self.high,
             self.threshold,
             self.alert_active,
+            self.limit,
+            self.baseline_frames,
+            self.baseline_refused,
+            self.shelved,
+        )
+        self.reloads = Counter(
+            "linewatch_config_reloads_total",
+            "Changed configurations, by what became of them: taken or refused.",
+            ["outcome"],
+            registry=r,
+        )
+        self.config_good = Gauge(
+            "linewatch_config_last_reload_successful",
+            "0 while the last changed configuration was refused and an earlier one serves.",
+            registry=r,
+        )
+        self.config_loaded = Gauge(
+            "linewatch_config_loaded_timestamp_seconds", "When the configuration that serves was taken.", registry=r
+        )
+        self.recording_dropped = Counter(
+            "linewatch_recording_dropped_total", "Scores that could not be recorded.", registry=r
         )
         self.build = Gauge(
             "linewatch_build_info", "Always 1; what is running is in the labels.", ["version", "model"], registry=r
@@ -108,6 +146,7 @@ class Metrics:
         for gauge in self._of_a_camera:
             gauge.remove_by_labels({"camera": camera})
         self.camera_trouble.remove_by_labels({"camera": camera})
+        self.baseline_phase.remove_by_labels({"camera": camera})
 
 
 class IngestMetrics:

@@ -1,14 +1,10 @@
-"""What the API answers, as types: the OpenAPI document is made from these."""
+"""What the API answers, as types: the OpenAPI document is made from these and from those in bodies.py."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from pydantic import BaseModel, Field
 
 from monitor.alerting.alert import Alert
-from monitor.serving.board import Point, Status
-from monitor.serving.ledger import Account
 
 
 class LedgerView(BaseModel):
@@ -19,6 +15,46 @@ class LedgerView(BaseModel):
     dropped: dict[str, int] = Field(description="By reason.")
     failed: dict[str, int] = Field(description="By reason.")
     in_flight: int
+
+
+class BaselineState(BaseModel):
+    """How far a camera's baseline is: as the newest frame met it."""
+
+    phase: str = Field(description="cold, warming, ready, stale or drifting.")
+    count: int = Field(description="Frames in the window.")
+    needed: int = Field(description="So many make it ready.")
+    refused: int = Field(description="Anomalous frames that stayed out, counted towards a new normal.")
+    relearn_after: int = Field(description="So many refused frames are the new normal.")
+    frozen: bool = Field(description="Somebody has frozen it: it neither learns nor forgets.")
+    epoch: int = Field(description="Rises when it is reset or learnt anew.")
+
+
+class ThresholdFrom(BaseModel):
+    """Where an automatic threshold comes from."""
+
+    method: str = Field(description="spot, dspot or conformal.")
+    wished_per_day: float = Field(description="False alarms a day that are accepted.")
+    peaks: int = Field(description="Peaks of the scores that it is taken from.")
+    needed_peaks: int
+    watched_s: float = Field(description="How long the camera was watched for it.")
+    needed_s: float
+    value: float | None = Field(description="On the raw score; null while the sample is too small.")
+
+
+class ShelvedView(BaseModel):
+    """Nobody is called for this camera now. ms since the epoch."""
+
+    from_ms: int
+    until_ms: int
+    by: str = Field(description="Who ordered it; `schedule` for maintenance of the configuration.")
+    why: str
+
+
+class RegionView(BaseModel):
+    """Polygons of [x, y] in shares of the picture: what counts (empty: everything), and what does not."""
+
+    inside: list[list[tuple[float, float]]]
+    outside: list[list[tuple[float, float]]]
 
 
 class CameraView(BaseModel):
@@ -45,6 +81,38 @@ class CameraView(BaseModel):
     held_back: dict[str, int] = Field(description="Alerts held back in this run, by reason.")
     fps: float = Field(description="Verdicts a second over the last ten seconds of frames.")
     ledger: LedgerView
+    product: str = Field(description='What it sees; "" where nobody says.')
+    baseline: BaselineState | None = Field(description="Null while nothing is known of it.")
+    threshold_from: ThresholdFrom | None = Field(description="Null where the threshold is a fixed number.")
+    p_value: float | None = Field(description="The conformal p-value of the newest frame in its window.")
+    episode: str = Field(description="quiet, pending, firing or recovering.")
+    shelved: ShelvedView | None
+    region: RegionView | None = Field(description="Null where the whole picture counts.")
+
+
+class DistributionView(BaseModel):
+    """A histogram of the raw scores in the window: `counts[i]` lie between `edges[i]` and `edges[i + 1]`."""
+
+    edges: list[float]
+    counts: list[int]
+
+
+class BaselineView(BaselineState):
+    """A baseline in full. Times in ms since the epoch; `low`, `high`, `limit` raw, as the newest frame was judged."""
+
+    camera: str
+    model: str = Field(description="The model's id, with the region's where one is set.")
+    product: str
+    began_ms: int | None
+    ready_ms: int | None
+    newest_ms: int | None
+    relearnt: int = Field(description="How often it was learnt anew.")
+    relearnt_ms: int | None
+    low: float | None
+    high: float | None
+    limit: float | None
+    threshold_from: ThresholdFrom | None
+    distribution: DistributionView | None
 
 
 class ScoresView(BaseModel):
@@ -67,73 +135,24 @@ class AlertPage(BaseModel):
     next: int | None
 
 
+class ProductView(BaseModel):
+    """What a camera sees now."""
+
+    camera: str
+    product: str
+
+
+class Reloaded(BaseModel):
+    """The keys of the configuration that changed."""
+
+    changed: list[str]
+    at_ms: int
+
+
 class Readiness(BaseModel):
-    """`reasons`: why frames cannot be scored as they should, by part; empty when ready."""
+    """`reasons`: why frames cannot be scored as they should, by part; empty when ready. `notes`: what else is worth
+    knowing, such as a changed configuration that was refused."""
 
     ready: bool
     reasons: dict[str, str]
-
-
-class Who(BaseModel):
-    """Who acts."""
-
-    by: str = Field("operator", min_length=1, max_length=100)
-
-
-def ledger_view(account: Account) -> LedgerView:
-    return LedgerView(
-        captured=account.captured,
-        scored=account.scored,
-        dropped=dict(account.dropped),
-        failed=dict(account.failed),
-        in_flight=account.in_flight,
-    )
-
-
-def camera_view(status: Status, account: Account, warm_up_frames: int, held_back: Mapping[str, int]) -> CameraView:
-    verdict = status.verdict
-    return CameraView(
-        camera=status.camera,
-        up=status.up,
-        stale=status.stale,
-        age_s=status.age_s,
-        captured_at=verdict.frame.captured_at_ns if verdict else None,
-        seq=verdict.frame.seq if verdict else None,
-        score=verdict.score if verdict else None,
-        normalised=verdict.normalised if verdict else None,
-        low=verdict.low if verdict else None,
-        high=verdict.high if verdict else None,
-        threshold=verdict.threshold if verdict else None,
-        limit=verdict.limit if verdict else None,
-        count=verdict.count if verdict else None,
-        state=verdict.state.value if verdict else None,
-        warm_up_frames=warm_up_frames,
-        anomalous=verdict.anomalous if verdict else None,
-        firing=status.firing,
-        troubles=list(status.troubles),
-        held_back=dict(held_back),
-        fps=0.0 if status.stale else _rate(list(status.points)),
-        ledger=ledger_view(account),
-    )
-
-
-def scores_view(status: Status, since_ms: int) -> ScoresView:
-    points = [p for p in status.points if p.time_ns // 1_000_000 > since_ms]
-    return ScoresView(
-        camera=status.camera,
-        time_ms=[p.time_ns // 1_000_000 for p in points],
-        score=[p.score for p in points],
-        limit=[p.limit for p in points],
-        low=[p.low for p in points],
-        high=[p.high for p in points],
-        normalised=[p.normalised for p in points],
-        threshold=[p.threshold for p in points],
-    )
-
-
-def _rate(points: list[Point]) -> float:
-    if len(points) < 2:
-        return 0.0
-    recent = [p for p in points if p.time_ns >= points[-1].time_ns - 10_000_000_000]
-    span_ns = recent[-1].time_ns - recent[0].time_ns
-    return round((len(recent) - 1) / span_ns * 1e9, 2) if span_ns > 0 else 0.0
+    notes: dict[str, str]

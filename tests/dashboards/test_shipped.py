@@ -45,7 +45,7 @@ def test_check_finds_a_changed_and_a_missing_file(tmp_path: Path, capsys: pytest
 
 def test_there_are_dashboards_and_rules() -> None:
     assert [path.name for path in DASHBOARD_FILES] == ["line.json"]
-    assert len(rules()) == 7
+    assert len(rules()) == 8
     assert len(EXPRESSIONS) > 30
 
 

@@ -15,8 +15,13 @@ from monitor.alerting.alert import ANOMALY, DEGRADED, OFFLINE, ONLINE, Alert, Ev
 from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import Outbox
 from monitor.embedded import EmbeddedValkey
+from monitor.judging.baseline.port import BaselineKey, Criterion, Entry, Range, Rule, WindowRules
+from monitor.judging.baseline.redis_window import RedisWindow
+from monitor.judging.baseline.store import BaselineStore
 from monitor.judging.episodes import Severity
 from monitor.judging.judge import State, Verdict
+from monitor.orders.marks import Marks
+from monitor.orders.orders import Orders
 from monitor.serving.api import Served, build_app
 from monitor.serving.board import Board
 from monitor.serving.ledger import Ledger
@@ -24,6 +29,7 @@ from monitor.serving.metrics import Metrics
 from monitor.serving.server import HttpServer
 from streams.codec import encode_jpeg
 from streams.frame import Frame
+from tests.monitor.scenes import MODEL, window_range
 
 LIMIT = 0.01
 """The threshold on the raw score, of every camera."""
@@ -40,6 +46,7 @@ class Line:
     board: Board = field(default_factory=Board)
     held_back: dict[str, dict[str, int]] = field(default_factory=dict)
     accepted: list[str] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         metrics = Metrics()
@@ -47,6 +54,10 @@ class Line:
         client = redis.Redis.from_url(self.valkey.address, decode_responses=True, retry=None)
         self.outbox = Outbox(client, self.prefix)
         self.evidence = EvidenceStore(self.folder, keep_days=1)
+        rules = WindowRules(max_frames=2000, max_age_s=3600, warm_up_frames=100, relearn_after=2000)
+        self.store = BaselineStore(client, self.prefix, rules=rules)
+        self.window = RedisWindow(client, self.prefix, rules, address=self.valkey.address)
+        self.orders = Orders(client, self.prefix)
         self.server = HttpServer("127.0.0.1", 0)
         address = self.valkey.address
 
@@ -64,9 +75,26 @@ class Line:
                     evidence=self.evidence,
                     events=events,
                     token=None,
-                    warm_up_frames=100,
                     held_back=lambda camera: self.held_back.get(camera, {}),
                     accept_view=lambda camera: self.accepted.append(camera) is None,
+                    rules=lambda: rules,
+                    store=self.store,
+                    orders=self.orders,
+                    marks=Marks(
+                        client,
+                        self.prefix,
+                        self.outbox,
+                        self.store,
+                        self.evidence,
+                        base_url="http://elsewhere",
+                        keep_s=600,
+                    ),
+                    current=lambda camera: BaselineKey(camera, MODEL),
+                    threshold_from=lambda camera: None,
+                    episode_state=lambda camera: "quiet",
+                    region=lambda camera: None,
+                    reload=list,
+                    notes=lambda: self.notes,
                 )
             )
         )
@@ -80,6 +108,7 @@ class Line:
         seq: int = 1,
         ago_s: float = 0.0,
         firing: str | None = None,
+        window: Range | None = None,
     ) -> Verdict:
         """One judged frame of a camera, a picture of one grey."""
         at_ns = time.time_ns() - round(ago_s * 1e9)
@@ -98,11 +127,25 @@ class Line:
             limit=LIMIT,
             threshold=1.0,
             anomalous=score > LIMIT,
+            model=MODEL,
+            key=BaselineKey(camera, MODEL),
+            window=window_range(200) if window is None else window,
         )
         self.ledger.captured(camera)
         self.ledger.scored(camera)
         self.board.judged(verdict, firing)
         return verdict
+
+    def learn(self, camera: str, frames: int = 200) -> Range:
+        """Frames of good parts enter the camera's real window, 0.1 s apart up to now; what the last one met."""
+        now_ms = time.time_ns() // 1_000_000
+        rule = Rule(Criterion.RISING, LIMIT, 0.0, LIMIT * 0.9)
+        scores = np.random.default_rng(1).normal(0.004, 0.0005, frames)
+        entries = [
+            Entry(BaselineKey(camera, MODEL), f"learnt/{n}", float(score), now_ms - 100 * (frames - n), rule)
+            for n, score in enumerate(scores)
+        ]
+        return self.window.judge(entries)[-1]
 
     def alarm(
         self,

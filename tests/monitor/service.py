@@ -21,7 +21,8 @@ from models.ganomaly import Architecture
 from models.method_scorer import MethodScorer
 from models.methods.ganomaly import Ganomaly
 from models.preprocess import Preprocess
-from monitor.compose import Service, compose
+from monitor.compose import compose
+from monitor.service import Service
 from monitor.settings_file import load_settings
 from streams.codec import encode_jpeg
 
@@ -61,9 +62,9 @@ class Running:
     """A composed service that runs in a thread for the length of a `with` block."""
 
     def __init__(self, config: dict[str, Any], folder: Path) -> None:
-        path = folder / "config.yaml"
-        path.write_text(yaml.safe_dump(config))
-        self.service: Service = compose(load_settings(path, {}))
+        self.path = folder / "config.yaml"
+        self.write(config)
+        self.service: Service = compose(load_settings(self.path, {}), self.path)
         self.url = self.service.server.url
         self.thread = threading.Thread(target=self.service.run)
 
@@ -76,6 +77,24 @@ class Running:
         self.service.stop()
         self.thread.join(60)
         assert not self.thread.is_alive(), "the service did not stop"
+
+    def write(self, config: dict[str, Any]) -> None:
+        """Change the configuration on disk; `POST /api/reload` takes it over."""
+        self.path.write_text(yaml.safe_dump(config, sort_keys=False))
+
+    def post(self, path: str, body: Any = None) -> tuple[int, Any]:
+        """The status and the JSON that answer a POST."""
+        request = urllib.request.Request(
+            self.url + path,
+            method="POST",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
 
     def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, bytes]:
         request = urllib.request.Request(self.url + path, method=method, headers=headers)

@@ -51,7 +51,9 @@ def reporter(outbox: Outbox, evidence: EvidenceStore) -> Reporter:
     def heat(picture: object) -> Any:
         raise AssertionError("a camera's trouble has no heat map")
 
-    return Reporter(outbox, evidence, heat, model="m", base_url="http://h", keep_s=60, written=lambda event: None)
+    return Reporter(
+        outbox, evidence, heat, model=lambda: "m", base_url="http://h", keep_s=60, written=lambda event: None
+    )
 
 
 def events(outbox: Outbox, client: redis.Redis) -> list[dict[str, Any]]:

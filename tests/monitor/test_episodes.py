@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.judging.episodes import Change, EpisodeRule, Episodes, Hold, Reason, Severity, Transition
+from monitor.judging.judge import Verdict
 from tests.monitor.scenes import STEP_NS, verdict
 
 RULE = EpisodeRule(fire_frames=3, fire_of=5, resolve_frames=4, cooldown_s=0)
@@ -210,16 +213,22 @@ def test_what_waits_for_a_decision_begins_where_none_will_come() -> None:
 
 
 def test_a_clock_that_is_set_back_neither_silences_a_camera_nor_keeps_its_alert_open() -> None:
+    """The offsets rise on, whatever the clock does; that is how frames that come again are told from these."""
     hour = 3_600_000_000_000 // STEP_NS
+
+    def later(number: int, step: int, anomalous: bool) -> Verdict:
+        seen = verdict(step, anomalous)
+        return replace(seen, frame=replace(seen.frame, origin=f"t/0/{number}"))
+
     episodes = Episodes(EpisodeRule(1, 1, 2, cooldown_s=30))
-    assert episodes.step(verdict(hour, True)) is not None
-    assert episodes.step(verdict(1, False)) is None
-    resolved = episodes.step(verdict(2, False))
+    assert episodes.step(later(1, hour, True)) is not None
+    assert episodes.step(later(2, 1, False)) is None
+    resolved = episodes.step(later(3, 2, False))
     assert resolved is not None and resolved.change is Change.RESOLVED
     again = Episodes(EpisodeRule(1, 1, 1, cooldown_s=30))
-    again.step(verdict(hour, True))
-    again.step(verdict(hour + 1, False))
-    assert again.step(verdict(1, True)) is not None
+    again.step(later(1, hour, True))
+    again.step(later(2, hour + 1, False))
+    assert again.step(later(3, 1, True)) is not None
 
 
 def test_a_camera_that_left_is_unknown() -> None:

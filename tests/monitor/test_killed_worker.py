@@ -19,6 +19,7 @@ import yaml
 from kafka import KafkaConsumer, KafkaProducer
 
 from monitor.embedded import EmbeddedBroker, EmbeddedValkey
+from monitor.judging.baseline.store import BaselineStore
 from tests.monitor.service import checkpoint, pictures, until
 
 pytestmark = pytest.mark.slow
@@ -124,11 +125,9 @@ class Run:
 
     def windows(self, client: redis.Redis) -> dict[str, dict[str, float]]:
         """What is in each camera's window: the frames' identities and their scores."""
-        found: dict[str, Any] = {
-            camera: client.zrange(f"{self.prefix}:{{{camera}}}:window:score", 0, -1, withscores=True)
-            for camera in STRETCHES
-        }
-        return {camera: dict(window) for camera, window in found.items()}
+        store = BaselineStore(client, self.prefix)
+        windows = {key.camera: store.export(key)["window"] for key in store.list()}
+        return {c: dict(zip(w["identities"], w["scores"], strict=True)) for c, w in windows.items()}
 
 
 def send(producer: Any, topic: str, jpegs: tuple[bytes, bytes], frames: range, start_ns: int) -> None:

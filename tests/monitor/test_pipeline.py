@@ -11,24 +11,30 @@ import numpy as np
 import pytest
 import redis
 
+from models.preprocess import Preprocess
 from models.scorer import ModelInfo
 from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import Outbox
 from monitor.alerting.reporter import Reporter
 from monitor.alerting.takeover import Takeover
 from monitor.embedded import EmbeddedValkey
+from monitor.judging.baseline.port import Entry, Mode, Range, WindowRules, WindowUnavailable
+from monitor.judging.drift import DriftWatch
 from monitor.judging.episodes import EpisodeRule, Episodes
-from monitor.judging.judge import Baseline, Judge
+from monitor.judging.judge import Judge
 from monitor.judging.presence import Presence
+from monitor.judging.rulebook import Calibrated, Rulebook
 from monitor.judging.watch import CameraWatch
-from monitor.judging.window import Entry, Range, WindowUnavailable
+from monitor.judging_stage import JudgingParts, JudgingStage
 from monitor.pipeline import Pipeline, Stages
-from monitor.scoring.decoding import Decoder
+from monitor.scoring.decoding import Decoder, Optics
 from monitor.scoring.inbox import Inbox
+from monitor.scoring.models import Models
 from monitor.scoring.worker import Worker
 from monitor.serving.board import Board
 from monitor.serving.ledger import Ledger
 from monitor.serving.metrics import Metrics
+from monitor.supervision import Custody, SourceOutlet
 from streams.codec import encode_jpeg
 from streams.frame import Frame
 from streams.source import Keep, Outlet
@@ -58,7 +64,7 @@ class Scorer:
 
     @property
     def info(self) -> ModelInfo:
-        raise NotImplementedError
+        return INFO
 
     def score(self, pictures: np.ndarray) -> np.ndarray:
         values = [self.value(self.scored + i) for i in range(len(pictures))]
@@ -67,6 +73,18 @@ class Scorer:
 
     def heat(self, picture: np.ndarray) -> np.ndarray:
         return np.zeros(picture.shape[:2], np.float32)
+
+
+INFO = ModelInfo(
+    model_id="m",
+    method="fake",
+    architecture={},
+    preprocess=Preprocess(32, 3),
+    calibration=None,
+    norm="",
+    device="cpu",
+    precision="fp32",
+)
 
 
 class NoWindow:
@@ -86,31 +104,61 @@ def run(
     window: NoWindow,
     flush_s: float = 0.5,
 ) -> tuple[Pipeline, Ledger]:
-    metrics = Metrics()
+    metrics, board = Metrics(), Board()
     ledger, presence = Ledger(metrics), Presence()
     watch, outbox, episodes = CameraWatch(None, presence), Outbox(client, prefix), Episodes(EpisodeRule(1, 1, 1, 0))
-    reporter = Reporter(
-        outbox,
-        EvidenceStore(tmp_path, 1),
-        scorer.heat,
-        model="m",
-        base_url="http://h",
-        keep_s=60,
-        written=lambda e: None,
+    inbox = Inbox(ledger, max_frames=16, max_bytes=1 << 20, live_frames=2)
+    worker = Worker(Models(scorer))  # type: ignore[arg-type]
+    rulebook = Rulebook(
+        mode=Mode.MINMAX,
+        threshold=lambda camera: "auto",
+        product=lambda frame: "",
+        calibrated=lambda model: Calibrated(0.0, 1.0, 2.0),
+        learnt=lambda key, epoch: None,
     )
+    judging = JudgingStage(
+        JudgingParts(
+            presence=presence,
+            watch=watch,
+            takeover=Takeover(outbox, episodes, watch),
+            judge=Judge(window, rulebook),
+            drift=DriftWatch(),
+            episodes=episodes,
+            reporter=Reporter(
+                outbox,
+                EvidenceStore(tmp_path, 1),
+                lambda verdict: worker.heat(verdict.picture, verdict.model),
+                model=lambda: "m",
+                base_url="http://h",
+                keep_s=60,
+                written=lambda e: None,
+            ),
+            publisher=None,
+            recorder=None,
+            shelved=lambda camera, at_ns: False,
+            shelved_by_hand=lambda camera, at_ns: False,
+            unsettled=lambda camera: False,
+            left=lambda camera: None,
+            window_rules=lambda: WindowRules(100, 60, 10, 100),
+            ledger=ledger,
+            board=board,
+            metrics=metrics,
+        )
+    )
+
+    def outlet(custody: Custody) -> tuple[Outlet, Callable[[], None]]:
+        made = SourceOutlet(custody, inbox, ledger, board, metrics, presence)
+        return made, made.ended
+
     stages = Stages(
-        inbox=Inbox(ledger, max_frames=16, max_bytes=1 << 20, live_frames=2),
-        decoder=Decoder(lambda pixels: pixels, 1 << 20, 1),
-        worker=Worker(scorer),  # type: ignore[arg-type]
-        presence=presence,
-        watch=watch,
-        takeover=Takeover(outbox, episodes, watch),
-        judge=Judge(window, Baseline(0.0, 1.0, 2.0), "auto", 10),
-        episodes=episodes,
-        reporter=reporter,
+        outlet=outlet,
+        inbox=inbox,
+        decoder=Decoder(lambda: Optics("m", lambda camera: "", lambda frame, pixels: pixels), 1 << 20, 1),
+        worker=worker,
+        judging=judging,
         publisher=None,
+        recorder=None,
         ledger=ledger,
-        board=Board(),
         metrics=metrics,
     )
     pipeline = Pipeline([source], stages, max_batch=8, max_wait_s=0.001, flush_s=flush_s)
@@ -143,7 +191,7 @@ def test_a_camera_of_which_nothing_was_ever_judged_has_not_left(
 ) -> None:
     pipeline, ledger = run(tmp_path, redis_client, prefix, BadCamera(1), Scorer(lambda i: 0.5), AWAY)
     assert ledger.accounts()["line-1"].failed == {"undecodable": 1}
-    assert not pipeline._s.board.has_left("line-1")
+    assert not pipeline._s.judging._p.board.has_left("line-1")
 
 
 def test_a_score_that_is_no_number_fails_its_frame_alone(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from monitor.commands.run import check_files
+from monitor.config_check import check_files
 from monitor.settings import Settings
 from monitor.settings_file import ConfigError, line_of, load_settings
 

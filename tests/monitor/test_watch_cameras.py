@@ -19,7 +19,7 @@ from monitor.scoring.worker import Score
 from monitor.serving.board import Board
 from monitor.serving.ledger import Ledger
 from monitor.serving.metrics import Metrics
-from monitor.supervision import SourceOutlet
+from monitor.supervision import Custody, SourceOutlet
 from streams.frame import Frame
 from streams.source import Keep
 from tests.monitor.scenes import FakeSource, frame, score
@@ -278,7 +278,7 @@ class Desk:
         metrics = Metrics()
         ledger = Ledger(metrics)
         inbox = Inbox(ledger, max_frames=room, max_bytes=1 << 20, live_frames=1)
-        self.outlet = SourceOutlet(source, inbox, ledger, Board(), metrics, self.presence)
+        self.outlet = SourceOutlet(Custody(source), inbox, ledger, Board(), metrics, self.presence)
 
     def silent(self, after_s: float) -> dict[str, float]:
         self.now_s += after_s

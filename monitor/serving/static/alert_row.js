@@ -1,45 +1,17 @@
 // One alert in the list, and the buttons that a person answers it with.
 
-import { CONDITIONS, clock, duration, el, raw, say } from "./text.js";
-
-/** How long an alert lasts or lasted, in words; `now` in ms, where its camera stands. */
-export function lastingWords(alert, now) {
-  const begun = alert.started_at / 1e6;
-  if (alert.ended_at === null) return `${isAboutPart(alert) ? "firing" : "so"} for ${duration(now - begun)}`;
-  return `lasted ${duration(alert.ended_at / 1e6 - begun)}`;
-}
-
-export function isAboutPart(alert) {
-  return (alert.condition ?? "anomaly") === "anomaly"; // Events of older workers do not say.
-}
-
-/** What it is about, in words: the part, or what is wrong with the camera itself. */
-export function aboutWords(alert) {
-  return isAboutPart(alert) ? alert.severity : `camera ${CONDITIONS[alert.condition] ?? alert.condition}`;
-}
-
-/** How high it went, against the limit: a factor says more than two raw numbers. */
-export function peakWords(alert) {
-  if (!isAboutPart(alert)) return "Its anomaly alerts are held back meanwhile";
-  const factor = alert.threshold > 0 ? `${(alert.peak_score / alert.threshold).toFixed(2)} × limit, ` : "";
-  return `peak ${factor}raw ${raw(alert.peak_score)}`;
-}
-
-/** What people said about it, as a list of phrases. */
-export function markWords(alert, now) {
-  const marks = [];
-  if (alert.acknowledged_at !== null) marks.push(`Seen by ${alert.acknowledged_by}, ${clock(alert.acknowledged_at / 1e6, now)}`);
-  if (alert.false_alarm_at !== null) marks.push(`False alarm, says ${alert.false_alarm_by}, ${clock(alert.false_alarm_at / 1e6, now)}`);
-  return marks;
-}
+import { aboutWords, cameraWords, canBeFalse, EVERYWHERE, heldBack, isAboutPart, lastingWords, markWords, peakWords, wantsAnswer } from "./alert_words.js";
+import { clock, count, el, say } from "./text.js";
 
 /** A picture of an alert in `place`, or why there is none. */
 export function showPicture(place, alert, kind) {
-  const wanted = `${alert.alert_id}/${kind}/${alert.evidence_url !== null}`;
+  const wanted = `${alert.alert_id}/${kind}/${alert.evidence_url !== null}/${heldBack(alert)}`;
   if (place.dataset.shown === wanted) return;
   place.dataset.shown = wanted;
   if (alert.evidence_url === null) {
-    place.replaceChildren(el("span", { class: "no-picture" }, "no picture"));
+    place.replaceChildren(heldBack(alert) > 0
+      ? el("span", { class: "no-picture" }, el("strong", { class: "held" }, `+${count(heldBack(alert))}`))
+      : el("span", { class: "no-picture" }, "no picture"));
     return;
   }
   const what = kind === "heatmap" ? "Heat map" : "Picture";
@@ -60,6 +32,7 @@ export class Answers {
     this.trouble.hidden = true;
     this.acknowledge = this.button("Acknowledge", "acknowledge");
     this.falseAlarm = this.button("False alarm", "false-alarm");
+    this.falseAlarm.title = "Nothing was wrong here. Its frames leave the baseline, and it is kept as an example to train with.";
     this.root = el("div", { class: "answers" }, this.acknowledge, this.falseAlarm, this.trouble);
   }
 
@@ -68,6 +41,8 @@ export class Answers {
     this.alert = alert;
     this.set(this.acknowledge, alert.acknowledged_at !== null, "Acknowledge", "✓ Acknowledged");
     this.set(this.falseAlarm, alert.false_alarm_at !== null, "False alarm", "✓ False alarm");
+    this.acknowledge.hidden = !wantsAnswer(alert);
+    this.falseAlarm.hidden = !canBeFalse(alert);
   }
 
   set(button, done, before, after) {
@@ -105,7 +80,8 @@ export class AlertRow {
     this.thumb = el("button", { type: "button", class: "thumb", "aria-label": `Open the pictures of the alert on camera ${alert.camera}` });
     this.thumb.addEventListener("click", () => page.open(id));
     this.severity = el("span", { class: "severity" });
-    this.camera = el("button", { type: "button", class: "camera", title: "Show this camera" }, alert.camera);
+    this.camera = el("button", { type: "button", class: "camera", title: "Show this camera" }, cameraWords(alert));
+    this.camera.disabled = alert.camera === EVERYWHERE;
     this.camera.addEventListener("click", () => page.showCamera(alert.camera));
     this.when = el("span", { class: "when" });
     this.lasting = el("span", { class: "lasting" });
@@ -128,7 +104,7 @@ export class AlertRow {
   update(alert) {
     this.alert = alert;
     say(this.severity, aboutWords(alert));
-    this.severity.className = `severity ${alert.severity}`;
+    this.severity.className = `severity ${alert.condition === "missed" ? "missed" : alert.severity}`;
     this.root.classList.toggle("firing", alert.ended_at === null);
     this.root.classList.toggle("answered", alert.acknowledged_at !== null || alert.false_alarm_at !== null);
     this.root.classList.toggle("false-alarm", alert.false_alarm_at !== null);

@@ -61,8 +61,8 @@ export class AlertStore {
  */
 function joined(known, told) {
   const both = { ...known, ...told };
-  for (const key of ["ended_at", "acknowledged_at", "acknowledged_by", "false_alarm_at", "false_alarm_by", "evidence_url"]) {
-    both[key] = told[key] ?? known[key];
+  for (const key of ["ended_at", "acknowledged_at", "acknowledged_by", "false_alarm_at", "false_alarm_by", "evidence_url", "held_back"]) {
+    both[key] = told[key] ?? known[key] ?? null;
   }
   both.peak_score = Math.max(known.peak_score, told.peak_score);
   if (known.severity === "critical") both.severity = "critical";

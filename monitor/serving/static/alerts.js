@@ -1,19 +1,23 @@
 // The list of alerts: read from the service, kept live by its events, and by a slow poll where those fail.
 
-import { aboutWords, AlertRow, isAboutPart } from "./alert_row.js";
+import { AlertRow } from "./alert_row.js";
+import { aboutWords, cameraWords, isAboutPart } from "./alert_words.js";
 import { AlertStore } from "./alert_store.js";
 import { Failure, getJson, postJson } from "./net.js";
-import { recall, remember } from "./prefs.js";
 import { el, say } from "./text.js";
 import { Viewer } from "./viewer.js";
+import { askWho, given } from "./who.js";
 
 const EVENTS = ["alert.firing", "alert.resolved", "alert.acknowledged", "camera.offline", "camera.degraded", "camera.online"]
   .map((kind) => `linewatch.${kind}`);
 const PAGE = 50;
 
 export class Alerts {
-  /** `nowOf(camera)`: the time in ms where it stands. `showCamera(name)`. `changed()` follows every change. */
-  constructor({ nowOf, showCamera, changed }) {
+  /**
+   * `nowOf(camera)`: the time in ms where it stands. `showCamera(name)`. `older(id)`: an alert that the list does not
+   * hold. `changed(alert)` follows every change, with the one that was answered.
+   */
+  constructor({ nowOf, showCamera, older, changed }) {
     this.nowOf = nowOf;
     this.changed = changed;
     this.store = new AlertStore();
@@ -26,12 +30,11 @@ export class Alerts {
       nowOf, showCamera,
       mark: (id, kind) => this.mark(id, kind),
       open: (id) => this.viewer.open(id),
-      alertOf: (id) => this.store.get(id),
+      alertOf: (id) => this.store.get(id) ?? older(id),
       beside: (id, step) => this.store.sorted[this.store.sorted.findIndex((a) => a.alert_id === id) + step]?.alert_id,
     };
     this.viewer = new Viewer(this.page);
-    this.part.who.value = recall("who", "");
-    this.part.who.addEventListener("input", () => remember("who", this.part.who.value.trim()));
+    askWho(this.part.who);
     this.part.older.addEventListener("click", () => this.loadOlder());
     this.listening("waiting", "connecting");
   }
@@ -83,13 +86,20 @@ export class Alerts {
     const firing = ids.map((id) => this.store.get(id)).filter((alert) => alert && alert.ended_at === null);
     if (firing.length === 0) return;
     say(this.part.announce, firing.map((alert) => (isAboutPart(alert)
-      ? `New ${alert.severity} alert on camera ${alert.camera}` : `${alert.camera}: ${aboutWords(alert)}`)).join(". "));
+      ? `New ${alert.severity} alert on camera ${alert.camera}` : `${cameraWords(alert)}: ${aboutWords(alert)}`)).join(". "));
     this.fresh = new Set(firing.map((alert) => alert.alert_id));
   }
 
   async mark(id, kind) {
-    const by = this.part.who.value.trim();
+    const by = given();
     const alert = await postJson(`/api/alerts/${encodeURIComponent(id)}/${kind}`, by ? { by } : {});
+    if (this.store.get(id)) this.store.merge(alert); // An older one would tear a hole into the list.
+    this.changed(alert);
+    this.render();
+  }
+
+  /** An alert that came of something done on this page. */
+  noted(alert) {
     this.store.merge(alert);
     this.render();
   }

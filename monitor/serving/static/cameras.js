@@ -8,20 +8,28 @@ import { el } from "./text.js";
 const SIZES = [[1, "one"], [2, "two"], [4, "few"], [9, "some"], [Infinity, "many"]];
 
 export class Cameras {
-  /** `stretchesOf(camera, now)` tells when its alerts fired, [from, to] in ms. */
-  constructor(place, stretchesOf) {
+  /** `stretchesOf(camera, now)` tells when its alerts fired, [from, to] in ms; `orders` takes what is to be done. */
+  constructor(place, stretchesOf, orders) {
     this.place = place;
     this.stretchesOf = stretchesOf;
+    this.orders = orders;
     this.cards = new Map();
     this.view = {
       scale: recall("scale", "normalised") === "raw" ? "raw" : "normalised",
       minutes: recall("minutes", "2") === "5" ? 5 : 2,
+      regions: recall("regions", "shown") !== "hidden",
     };
     this.watch = new IntersectionObserver((seen) => this.moved(seen), { rootMargin: "200px" });
-    this.sizes = new ResizeObserver(() => this.draw());
+    this.sizes = new ResizeObserver(() => {
+      this.draw();
+      for (const card of this.cards.values()) card.baseline.show();
+    });
     this.sizes.observe(place);
     this.switches("scale", (value) => { this.view.scale = value; });
     this.switches("minutes", (value) => { this.view.minutes = Number(value); });
+    this.regions = document.getElementById("regions");
+    this.regions.addEventListener("click", () => this.showRegions(!this.view.regions));
+    this.showRegions(this.view.regions);
   }
 
   /** Take in the service's list: cards come, change and go. */
@@ -37,7 +45,7 @@ export class Cameras {
     views.forEach((view, nth) => {
       let card = this.cards.get(view.camera);
       if (!card) {
-        card = new Card(view.camera);
+        card = new Card(view.camera, this.orders);
         card.scale = this.view.scale;
         this.cards.set(view.camera, card);
         this.place.insertBefore(card.root, this.place.children[nth] ?? null);
@@ -45,6 +53,7 @@ export class Cameras {
       }
       card.update(view);
     });
+    this.regions.hidden = !views.some((view) => view.region);
     this.place.dataset.size = SIZES.find(([most]) => views.length <= most)[1];
   }
 
@@ -56,7 +65,7 @@ export class Cameras {
   }
 
   async readScores() {
-    await Promise.all([...this.cards.values()].map((card) => card.readScores()));
+    await Promise.all([...this.cards.values()].flatMap((card) => [card.readScores(), card.near ? card.baseline.read() : null]));
     this.draw();
   }
 
@@ -74,6 +83,19 @@ export class Cameras {
 
   age() {
     for (const card of this.cards.values()) card.age();
+  }
+
+  /** The products that are in use, by name. */
+  products() {
+    const all = [...this.cards.values()].map((card) => card.view?.product).filter(Boolean);
+    return [...new Set(all)].sort();
+  }
+
+  showRegions(shown) {
+    this.view.regions = shown;
+    remember("regions", shown ? "shown" : "hidden");
+    this.regions.setAttribute("aria-pressed", String(shown));
+    this.place.classList.toggle("no-regions", !shown);
   }
 
   moved(seen) {

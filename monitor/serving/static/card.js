@@ -1,18 +1,26 @@
 // One camera's card.
 
+import { BaselinePart } from "./baseline.js";
 import { Chart } from "./chart.js";
-import { Failure, getJson, postJson } from "./net.js";
+import { Failure, getJson, postJson, serviceNow } from "./net.js";
+import { Notice } from "./notice.js";
+import { Orders, poster } from "./orders.js";
 import { Picture } from "./picture.js";
+import { RegionOverlay } from "./region.js";
 import { isOver, Series } from "./series.js";
+import { ShelfLine } from "./shelf.js";
 import { CONDITIONS, count, duration, el, raw, say } from "./text.js";
 
 const GAP_MS = 3000;
 const SILENT_MS = 3000; // Without a word from the service for so long, its word on what is stale is worth nothing.
 
 export class Card {
-  constructor(name) {
+  /** `orders` shows what can be done to the camera, and does it. */
+  constructor(name, orders) {
     this.name = name;
+    this.orders = orders;
     this.path = `/api/cameras/${encodeURIComponent(name)}`;
+    this.post = poster(this.path);
     this.view = null;
     this.heardAt = performance.now();
     this.near = true;
@@ -23,14 +31,23 @@ export class Card {
   }
 
   build() {
-    this.state = el("span", { class: "state" });
+    this.baseline = new BaselinePart(this.name, this.path);
+    this.notice = new Notice();
+    this.region = new RegionOverlay();
+    this.shelf = new ShelfLine(() => this.orders.unshelve(this));
+    this.product = el("span", { class: "product" });
+    this.episode = el("p", { class: "episode" });
+    this.menu = el("button", { type: "button", class: "quiet more", "aria-haspopup": "menu", "aria-expanded": "false",
+      "aria-label": `Actions for camera ${this.name}`, title: "Shelve, freeze, reset, ..." }, "⋯");
+    this.menu.addEventListener("click", () => this.orders.openFor(this, this.menu));
     this.up = el("span", { class: "badge up" });
     this.veil = el("p", { class: "veil" });
     this.trouble = el("p", { class: "trouble" });
     this.accept = el("button", { type: "button", class: "quiet accept", title: "The camera is meant to look like this: learn its view anew" },
       "Accept this view");
     this.accept.addEventListener("click", () => this.acceptView());
-    this.frame = el("div", { class: "frame" }, this.veil, el("div", { class: "troubles" }, this.trouble, this.accept));
+    this.frame = el("div", { class: "frame" }, this.region.root, this.veil,
+      el("div", { class: "stack" }, this.episode, el("div", { class: "troubles" }, this.trouble, this.accept)));
     this.score = el("strong", { class: "score" });
     this.against = el("span", { class: "against" });
     this.fps = el("span", { class: "fps" });
@@ -38,11 +55,12 @@ export class Card {
     this.sum = el("summary");
     this.reasons = el("dl", { class: "reasons" });
     this.root = el("article", { class: "card", "data-camera": this.name, "aria-label": `Camera ${this.name}`, tabindex: "-1" },
-      el("header", {}, el("h3", { title: this.name }, this.name), this.state, this.up),
-      this.frame,
+      el("header", {}, el("h3", { title: this.name }, this.name), this.product, this.up, this.menu),
+      this.frame, this.shelf.root, this.notice.root,
       el("div", { class: "readings" },
         el("div", { class: "numbers" }, this.score, this.against, this.fps),
         this.canvas),
+      this.baseline.root,
       el("details", { class: "ledger" }, this.sum, this.reasons));
   }
 
@@ -73,8 +91,19 @@ export class Card {
     return this.view.age_s * 1000 + performance.now() - this.heardAt;
   }
 
+  /** What is on the screen now, to be told of later: {image, capturedMs}, or null. */
+  get shown() {
+    const { image, capturedMs } = this.picture;
+    return image && capturedMs !== null ? { image, capturedMs } : null;
+  }
+
+  /** Say on the card what became of something that was done to it. */
+  tell(words, bad = false) {
+    this.notice.tell(words, bad);
+  }
+
   badges() {
-    const { up, firing, state } = this.view;
+    const { up, firing, episode } = this.view;
     this.root.classList.toggle("firing", firing !== null);
     this.root.classList.toggle("down", !up);
     say(this.up, up ? "up" : "down");
@@ -84,9 +113,19 @@ export class Card {
     say(this.trouble, troubles.length > 0 ? `Camera ${troubles.map((name) => CONDITIONS[name] ?? name).join(", ")}: alerts held back` : "");
     this.trouble.parentElement.hidden = troubles.length === 0;
     this.accept.hidden = !troubles.some((name) => ["blurred", "covered", "moved", "relit"].includes(name));
-    say(this.state, stateWords(this.view));
-    this.state.className = `state ${state ?? ""}`;
-    this.state.title = STATE_MEANS[state] ?? "";
+    const [stage, words, means] = stageOf(firing, episode);
+    say(this.episode, words);
+    this.episode.className = `episode ${stage}`;
+    this.episode.title = means;
+    this.episode.hidden = words === "";
+    this.baseline.update(this.view);
+    this.shelf.update(this.view.shelved, serviceNow());
+    this.root.classList.toggle("shelved", Boolean(this.view.shelved));
+    say(this.product, this.view.product ?? "");
+    this.product.title = this.view.product ? `Product: ${this.view.product}` : "";
+    this.product.hidden = !this.view.product;
+    this.menu.hidden = !Orders.known(this.view);
+    this.region.update(this.view.region ?? null, this.picture.image);
     this.age();
   }
 
@@ -183,15 +222,12 @@ export class Card {
   }
 }
 
-const STATE_MEANS = {
-  warming: "Too few frames yet: scores are held against the calibration of the model.",
-  ready: "Scores are held against this camera's own window.",
-  degraded: "Redis is away: scores are held against the last known range.",
-};
-
-function stateWords({ state, count: frames, warm_up_frames: needed }) {
-  if (state === null) return "";
-  return state === "warming" ? `warming, ${count(frames)} of ${count(needed)} frames` : state;
+/** What the card says of the episode, as [class, words, what that means]; no words while all is quiet. */
+function stageOf(firing, episode) {
+  if (episode === "recovering") return ["recovering", "ALERT, recovering", "Scores are normal again; after enough such frames the alert ends."];
+  if (firing !== null || episode === "firing") return ["firing", "ALERT", ""];
+  if (episode === "pending") return ["pending", "pending", "Anomalous frames, not yet enough of them for an alert."];
+  return ["", "", ""];
 }
 
 function words(reason) {

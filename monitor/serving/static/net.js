@@ -39,14 +39,17 @@ export async function postJson(path, content) {
 const waiting = [];
 let busy = 0;
 
-/** A picture as a Blob, three at a time. Throws Failure. */
+/** A picture as {blob, capturedMs}, three at a time; null where the service does not say when. Throws Failure. */
 export async function getPicture(path) {
   while (busy >= PICTURES_AT_ONCE) await new Promise((go) => waiting.push(go));
   busy += 1;
   try {
     const answer = await send(path, {});
     if (!answer.ok) throw await refusal(answer);
-    return await answer.blob().catch((error) => { throw new Failure(0, String(error)); });
+    const blob = await answer.blob().catch((error) => { throw new Failure(0, String(error)); });
+    // Nanoseconds do not fit a number of JavaScript's, and the service knows the frame again by its very millisecond.
+    const at = answer.headers.get("x-captured-at");
+    return { blob, capturedMs: /^\d+$/.test(at ?? "") ? Number(BigInt(at) / 1_000_000n) : null };
   } finally {
     busy -= 1;
     waiting.shift()?.();

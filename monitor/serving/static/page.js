@@ -2,9 +2,13 @@
 
 import { Alerts } from "./alerts.js";
 import { Cameras, emptyWords } from "./cameras.js";
+import { Ask } from "./dialog.js";
+import { Menu } from "./menu.js";
 import { Failure, getJson, serviceNow } from "./net.js";
+import { Orders } from "./orders.js";
 import { repeat } from "./repeat.js";
 import { clock, say } from "./text.js";
+import { Timeline } from "./timeline.js";
 
 const CAMERAS_MS = 500;
 const SCORES_MS = 1000;
@@ -12,6 +16,7 @@ const READY_MS = 3000;
 const ALERTS_MS = 10_000;
 const HIDDEN_MS = 10_000;
 const MISSED_MS = 2000;
+const TIMELINE_MS = 60_000;
 
 const part = (id) => document.getElementById(id);
 const visible = () => document.visibilityState === "visible";
@@ -19,8 +24,20 @@ let lostAt = null;
 let readiness = null;
 let missedAt = 0;
 
-const alerts = new Alerts({ nowOf, showCamera: (name) => cameras.show(name), changed: totals });
-const cameras = new Cameras(part("cards"), (camera, now) => alerts.stretchesOf(camera, now));
+const alerts = new Alerts({
+  nowOf,
+  showCamera: (name) => cameras.show(name),
+  older: (id) => timeline.get(id),
+  changed: (answered) => {
+    totals();
+    timeline.take(answered ? [answered] : alerts.store.sorted);
+  },
+});
+const orders = new Orders({
+  ask: new Ask(), menu: new Menu(), products: () => cameras.products(), noted: (alert) => alerts.noted(alert),
+});
+const cameras = new Cameras(part("cards"), (camera, now) => alerts.stretchesOf(camera, now), orders);
+const timeline = new Timeline({ open: (id) => alerts.viewer.open(id), nowOf });
 
 /** The time where a camera stands; the service's clock where the camera is not known. */
 function nowOf(camera) {
@@ -31,6 +48,7 @@ function nowOf(camera) {
 async function readCameras() {
   try {
     cameras.update(await getJson("/api/cameras"));
+    timeline.setCameras([...cameras.cards.keys()].sort());
     connected();
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
@@ -94,6 +112,10 @@ function showReadiness() {
   const band = part("reasons");
   say(band, reasons.map(([where, why]) => `${where}: ${why}`).join("\n"));
   band.hidden = reasons.length === 0;
+  // What somebody should know though frames are scored as they should: a refused configuration, say.
+  const notes = lostAt === null && readiness ? Object.entries(readiness.notes ?? {}) : [];
+  say(part("notes"), notes.map(([where, what]) => `${where}: ${what}`).join("\n"));
+  part("notes").hidden = notes.length === 0;
 }
 
 /** The numbers in the header, the tab's title and its icon. */
@@ -118,6 +140,7 @@ function everySecond() {
   say(part("clock"), clock(Date.now()));
   alerts.tick();
   cameras.age();
+  timeline.tick();
 }
 
 const readNow = repeat(readCameras, () => (visible() ? CAMERAS_MS : HIDDEN_MS));
@@ -126,6 +149,9 @@ const readAlerts = repeat(() => alerts.refresh(), () => ALERTS_MS);
 const readScores = repeat(async () => {
   if (visible()) await cameras.readScores();
 }, () => SCORES_MS);
+const readTimeline = repeat(async () => {
+  if (visible()) await timeline.read();
+}, () => TIMELINE_MS);
 repeat(async () => everySecond(), () => 1000);
 
 function attend() {
@@ -137,6 +163,7 @@ function attend() {
   readNow();
   readAlerts();
   readScores();
+  readTimeline();
 }
 
 document.addEventListener("visibilitychange", attend);

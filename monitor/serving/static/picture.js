@@ -9,6 +9,7 @@ export class Picture {
     this.path = path;
     this.name = name;
     this.shown = null;
+    this.capturedMs = null; // When the picture that is shown was taken.
     this.image = null;
     this.loading = false;
   }
@@ -19,7 +20,8 @@ export class Picture {
     this.loading = true;
     let url = null;
     try {
-      url = URL.createObjectURL(await getPicture(this.path));
+      const { blob, capturedMs } = await getPicture(this.path);
+      url = URL.createObjectURL(blob);
       const next = new Image();
       next.alt = this.name;
       next.src = url;
@@ -30,6 +32,7 @@ export class Picture {
       this.release();
       this.image = next;
       this.shown = stamp;
+      this.capturedMs = capturedMs;
       url = null;
     } catch {
       // The card says how old the picture is; the next round tries again.

@@ -39,6 +39,14 @@ export function clock(ms, now = Date.now()) {
   return `${when.toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" })} ${time}`;
 }
 
+/** 14:03, with the day where it is not today's: for what nobody needs to the second. */
+export function moment(ms, now = Date.now()) {
+  const when = new Date(ms);
+  const time = when.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  if (when.toDateString() === new Date(now).toDateString()) return time;
+  return `${when.toLocaleDateString("en-GB", { day: "numeric", month: "short" })} ${time}`;
+}
+
 /** 4 s, 1 min 05 s, 2 h 03 min, 3 d 4 h. */
 export function duration(ms) {
   const seconds = Math.max(0, Math.round(ms / 1000));

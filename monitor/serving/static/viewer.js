@@ -1,6 +1,7 @@
 // The large view of one alert: its picture and its heat map side by side.
 
-import { aboutWords, Answers, isAboutPart, lastingWords, markWords, peakWords, showPicture } from "./alert_row.js";
+import { Answers, showPicture } from "./alert_row.js";
+import { headingWords, heldBackWords, isAboutPart, lastingWords, markWords, peakWords } from "./alert_words.js";
 import { clock, say } from "./text.js";
 
 export class Viewer {
@@ -39,12 +40,12 @@ export class Viewer {
     const alert = this.id === null ? undefined : this.page.alertOf(this.id);
     if (!alert) return;
     const now = this.page.nowOf(alert.camera);
-    say(this.title, `${alert.camera}: ${isAboutPart(alert) ? `${alert.severity} alert` : aboutWords(alert)}`);
+    say(this.title, headingWords(alert));
     say(this.facts, [
-      `started ${clock(alert.started_at / 1e6, now)}`, lastingWords(alert, now), peakWords(alert),
+      `started ${clock(alert.started_at / 1e6, now)}`, lastingWords(alert, now), peakWords(alert), ...heldBackWords(alert),
       ...(alert.frame === null ? [] : [`frame ${alert.frame.seq} (${alert.frame.origin})`]),
       `model ${alert.model}`, ...markWords(alert, now),
-    ].join(" · "));
+    ].filter(Boolean).join(" · "));
     this.heatmap.parentElement.hidden = !isAboutPart(alert);
     this.answers.update(alert);
     showPicture(this.evidence, alert, "evidence");

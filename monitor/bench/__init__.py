@@ -1,0 +1,1 @@
+"""What parts of the service cost, measured on the machine at hand."""

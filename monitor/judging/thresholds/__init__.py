@@ -1,0 +1,1 @@
+"""From a wished rate of false alarms to a threshold."""

@@ -1,0 +1,1 @@
+"""What people order and mark: shelving, maintenance, products, baselines, false alarms and missed defects."""

@@ -1,0 +1,1 @@
+"""Stored scores through a candidate configuration: which alerts there would have been."""

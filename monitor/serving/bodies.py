@@ -1,0 +1,43 @@
+"""What people send to the API, as types."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+By = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class Who(BaseModel):
+    """Who acts."""
+
+    by: By = "operator"
+
+
+class ShelveOrder(Who):
+    minutes: float = Field(gt=0, le=10_080, allow_inf_nan=False, description="How long, from now; a week at most.")
+    why: str = Field(min_length=1, max_length=200)
+
+
+class ProductChange(Who):
+    product: str | None = Field(
+        min_length=1, max_length=128, description="What the camera sees from now on; null: what the schedule says."
+    )
+
+
+class MissedMark(Who):
+    seconds: float = Field(
+        5,
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="Frames within so many seconds before and after leave the baseline.",
+    )
+    at_ms: int | None = Field(
+        None,
+        ge=0,
+        le=4_102_444_800_000,
+        description="The capture time of the picture that shows it, as latest.jpg tells in X-Captured-At (but in ms); "
+        "the newest where not given.",
+    )

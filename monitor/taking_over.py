@@ -1,0 +1,113 @@
+"""A changed configuration, laid under the parts of a running service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from models.checkpoint import load
+from models.scorer import Scorer
+from monitor.adapters import source_of
+from monitor.alerting.storm import StormGuard
+from monitor.inputs import Input
+from monitor.judging.baseline.redis_window import RedisWindow
+from monitor.judging.baseline.store import BaselineStore
+from monitor.judging.calibrator import Calibrator
+from monitor.judging.episodes import Episodes
+from monitor.judging.judge import Judge
+from monitor.live import LiveRules, calibrated, named
+from monitor.orders.orders import Orders
+from monitor.pipeline import Pipeline
+from monitor.scoring.lens import RegionLens
+from monitor.scoring.models import Models
+from monitor.scoring.regions import Regions
+from monitor.settings import Settings
+from streams.source import Source
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Changeable:
+    """The parts of a running service that a configuration can change."""
+
+    live: LiveRules
+    models: Models
+    lens: RegionLens
+    orders: Orders
+    window: RedisWindow
+    store: BaselineStore
+    calibrator: Calibrator
+    judge: Judge
+    episodes: Episodes
+    storm: StormGuard
+    pipeline: Pipeline
+
+
+class TakingOver:
+    """Prepares a configuration and lays it under the parts. One reload at a time.
+
+    What frames are judged by changes between two batches, in the thread that judges. Sources that stay read on; of
+    those that are taken out what was read is finished first.
+    """
+
+    def __init__(
+        self, parts: Changeable, sources: Sequence[tuple[Input, Source]], model: Callable[[Scorer], None]
+    ) -> None:
+        """sources: what is read now, and the entry of the configuration that each comes from. model: told of a new
+        one."""
+        self._parts = parts
+        self._sources = list(sources)
+        self._told = model
+        self._stamp = stamp(parts.live.settings.model.checkpoint)
+
+    def prepare(self, settings: Settings) -> Callable[[], None]:
+        """Load and check what can fail; the answer lays it under. Raises CheckpointError, ValueError, OSError."""
+        stamped = stamp(settings.model.checkpoint)
+        scorer = None if stamped == self._stamp else self._loaded(settings)
+        side = (scorer or self._parts.models.current).info.preprocess.size
+        Regions(settings.cameras, side).check(named(settings))
+        gone = [(entry, source) for entry, source in self._sources if entry not in settings.sources]
+        known = [entry for entry, _ in self._sources]
+        come = [
+            (entry, source_of(entry, settings.limits.max_pixels)) for entry in settings.sources if entry not in known
+        ]
+
+        def apply() -> None:
+            parts = self._parts
+            if scorer is not None:
+                parts.models.use(scorer)
+                self._told(scorer)
+            self._stamp = stamped
+            parts.live.use(settings, side)
+            parts.lens.change(parts.live.regions)
+            parts.orders.plan(settings.maintenance, settings.products)
+            parts.pipeline.between_batches(self._rule_anew)
+            if gone or come:
+                parts.pipeline.readers.replace([source for _, source in gone], [source for _, source in come])
+                self._sources = [pair for pair in self._sources if pair not in gone] + come
+
+        return apply
+
+    def _rule_anew(self) -> None:
+        parts = self._parts
+        parts.window.rules = parts.store.rules = parts.live.window
+        parts.judge.rulebook = replace(parts.judge.rulebook, mode=parts.live.window.mode)
+        parts.episodes.rule = parts.live.episode
+        parts.calibrator.rule, parts.calibrator.method = parts.live.alarm, parts.live.settings.alerts.method
+        storm = parts.live.settings.alerts.storm
+        parts.storm.limit(storm.max_alerts, storm.within_s)
+
+    def _loaded(self, settings: Settings) -> Scorer:
+        scorer = load(settings.model.checkpoint, device=settings.model.device)
+        calibrated(scorer)
+        return scorer
+
+
+def stamp(file: Path) -> tuple[str, int, int]:
+    """What tells that a file was changed. Raises OSError."""
+    found = file.stat()
+    return str(file), found.st_mtime_ns, found.st_size
