@@ -12,7 +12,7 @@ import structlog
 from monitor.alerting.reporter import Reporter
 from monitor.alerting.takeover import Takeover
 from monitor.judging.baseline.port import WindowRules
-from monitor.judging.drift import Drift, DriftWatch
+from monitor.judging.drift import DriftWatch
 from monitor.judging.episodes import Episode, Episodes, Hold, Transition
 from monitor.judging.judge import Judge, Verdict
 from monitor.judging.presence import Presence
@@ -73,7 +73,6 @@ class JudgingStage:
     def __init__(self, parts: JudgingParts) -> None:
         self._p = parts
         self._display = Display(parts.board, parts.metrics, parts.episodes, parts.watch, parts.shelved)
-        self._products: dict[str, str] = {}
         self._held: deque[Arrival] = deque()
         self._undecided_since_s: dict[str, float] = {}
 
@@ -143,7 +142,7 @@ class JudgingStage:
         with p.metrics.stage.labels("report").time():
             transitions, firing = [], []
             for verdict, hold in zip(verdicts, holds, strict=True):
-                if (transition := self._step(verdict, hold)) is not None:
+                if (transition := p.episodes.step(verdict, hold)) is not None:
                     transitions.append(transition)
                 firing.append(p.episodes.active(verdict.frame.camera))
             p.reporter.report(transitions, p.episodes.changed())
@@ -165,14 +164,6 @@ class JudgingStage:
             or self._p.shelved(score.frame.camera, score.frame.captured_at_ns)
             or self._p.unsettled(score.frame.camera)
         }
-
-    def _step(self, verdict: Verdict, hold: Hold) -> Transition | None:
-        camera, product = verdict.frame.camera, verdict.key.product
-        if self._products.setdefault(camera, product) != product:
-            self._products[camera] = product
-            self._p.episodes.changeover(camera)
-            log.info("product_changed", camera=camera, product=product)
-        return self._p.episodes.step(verdict, hold)
 
     def _record(self, verdicts: Sequence[Verdict], holds: Sequence[Hold], firing: Sequence[Episode | None]) -> None:
         """Hand the scores to who publishes and who keeps them. Neither waits."""
@@ -201,10 +192,9 @@ class JudgingStage:
             self._let_go(camera)
             self._p.episodes.forget(camera)
             self._p.drift.forget(camera)
-            self._products.pop(camera, None)
             self._p.takeover.forget(camera)
-            self._p.left(camera)
             if not self._p.presence.knows(camera):  # it may have come back already
+                self._p.left(camera)
                 self._display.gone(camera)
 
     def _decide_late(self) -> None:
@@ -223,16 +213,21 @@ class JudgingStage:
 
     def _meet(self, cameras: Iterable[str]) -> None:
         """Go on with what was firing at cameras that are new here, show it, and end what nobody goes on with."""
+        if self._p.reporter.waiting:
+            self._p.reporter.flush()
+        if self._p.reporter.waiting:
+            return  # what is known in Redis is behind what was judged here
         found = self._p.takeover.meet(cameras)
         for camera in found.in_trouble:
             self._display.in_trouble(camera)
         for alert in found.drifting:
-            self._p.drift.adopt(Drift(alert.camera, alert.started_at, round(alert.peak_score)))
-        for over in found.ended:
-            if isinstance(over, Transition):
-                self._p.reporter.report([over])
+            if (over := self._p.drift.adopt(alert.drift())) is not None:
+                self._p.reporter.report_drift(over, round(alert.threshold))
+        for ended in found.ended:
+            if isinstance(ended, Transition):
+                self._p.reporter.report([ended])
             else:
-                self._tell([Notice(over, None)])
+                self._tell([Notice(ended, None)])
 
     def _tell(self, notices: list[Notice]) -> None:
         """Report what began or ended at the cameras themselves, and show it."""

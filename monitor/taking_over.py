@@ -50,8 +50,9 @@ class Changeable:
 class TakingOver:
     """Prepares a configuration and lays it under the parts. One reload at a time.
 
-    What frames are judged by changes between two batches, in the thread that judges. Sources that stay read on; of
-    those that are taken out what was read is finished first.
+    What windows and episodes go by changes between two batches, in the thread that judges; thresholds, regions,
+    products and schedules at once. Sources that stay read on; of those that are taken out what was read is finished
+    first.
     """
 
     def __init__(

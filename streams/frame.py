@@ -22,6 +22,8 @@ class Frame:
     origin: where it can be found again: `topic/partition/offset`, `rtsp:camera/seq` or `path#index`.
     payload: the encoded image (JPEG, PNG, ...) exactly as it arrived.
     pixels: uint8 [H, W, 3] BGR, where the source had to decode anyway (RTSP, films).
+    stamp_ns: the time that the source gave it, the same again whenever it is delivered; None where that is
+        `captured_at_ns`, which is never in the future.
     product: what the line was making, where the source says so.
     ticket: the source's own handle for `Source.finish`; meaningless to everyone else.
     """
@@ -34,11 +36,17 @@ class Frame:
     pixels: Pixels | None = field(default=None, repr=False)
     product: str | None = None
     ticket: Hashable = None
+    stamp_ns: int | None = None
 
     @property
     def identity(self) -> str:
         """The name under which this frame enters a window: the same again when it is redelivered."""
-        return f"{self.origin}@{self.captured_at_ns}"
+        return f"{self.origin}@{self.stamped_ns}"
+
+    @property
+    def stamped_ns(self) -> int:
+        """When it was captured, as its source says, be that in the future."""
+        return self.captured_at_ns if self.stamp_ns is None else self.stamp_ns
 
     def without_picture(self) -> Frame:
         """The same frame for the books alone, where many have to be remembered."""

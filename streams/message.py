@@ -82,6 +82,7 @@ def frame_of(record: Record, max_message_bytes: int, ticket: Hashable) -> Frame:
         payload=record.value,
         product=None if product is None else product.decode("utf-8", "replace"),
         ticket=ticket,
+        stamp_ns=taken_ns if taken_ns > now_ns and record.timestamp is not None else None,
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from monitor.judging.baseline.port import BaselineKey
+from monitor.judging.drift import Drift
 from monitor.judging.episodes import Change, Episode, Severity
 from monitor.judging.health import Condition, Trouble
 from streams.frame import Frame
@@ -68,6 +70,7 @@ class Alert(BaseModel):
     frame: TriggerFrame | None
     evidence_url: str | None = None
     model: str
+    product: str = ""
     held_back: dict[str, int] | None = None
     acknowledged_at: int | None = None
     acknowledged_by: str | None = None
@@ -90,6 +93,12 @@ class Alert(BaseModel):
             trigger_at_ns=self.frame.captured_at,
         )
 
+    def drift(self) -> Drift:
+        """The drift of a baseline again, likewise."""
+        assert self.condition == DRIFT
+        key = BaselineKey(self.camera, self.model, self.product)
+        return Drift(self.alert_id, key, self.started_at, round(self.peak_score), ended_at_ns=self.ended_at)
+
     def trouble(self) -> Trouble | None:
         """The trouble of a camera again, likewise; None where it is about something else."""
         if self.condition not in list(Condition):
@@ -105,7 +114,7 @@ class Alert(BaseModel):
         )
 
 
-def alert_of(episode: Episode, model: str, evidence_url: str | None) -> Alert:
+def alert_of(episode: Episode, model: str, evidence_url: str | None, product: str = "") -> Alert:
     """The alert of an episode, nobody having touched it yet."""
     return Alert(
         alert_id=episode.alert_id,
@@ -123,6 +132,7 @@ def alert_of(episode: Episode, model: str, evidence_url: str | None) -> Alert:
         ),
         evidence_url=evidence_url,
         model=model,
+        product=product,
     )
 
 
@@ -143,21 +153,20 @@ def alert_of_trouble(trouble: Trouble, model: str, frame: Frame | None, evidence
     )
 
 
-def drift_alert(
-    camera: str, began_at_ns: int, ended_at_ns: int | None, *, value: float, limit: float, model: str
-) -> Alert:
-    """The alert of a baseline that drifts. value: frames that were refused; limit: so many are a new normal."""
+def drift_alert(drift: Drift, relearn_after: int) -> Alert:
+    """The alert of a baseline that drifts: frames that were refused, of so many that are a new normal."""
     return Alert(
-        alert_id=_id(camera, DRIFT, began_at_ns),
-        camera=camera,
+        alert_id=drift.drift_id,
+        camera=drift.key.camera,
         condition=DRIFT,
         severity=Severity.WARNING,
-        started_at=began_at_ns,
-        ended_at=ended_at_ns,
-        peak_score=value,
-        threshold=limit,
+        started_at=drift.began_at_ns,
+        ended_at=drift.ended_at_ns,
+        peak_score=float(drift.refused),
+        threshold=float(relearn_after),
         frame=None,
-        model=model,
+        model=drift.key.model,
+        product=drift.key.product,
     )
 
 

@@ -46,7 +46,9 @@ end
 local refused = {}
 for i = 1, #ARGV, 2 do
     local kept = redis.call('HGET', KEYS[1], ARGV[i])
-    if kept and behind(marks(ARGV[i + 1]), marks(kept)) then
+    -- One that cannot be read, of another version say, is replaced: an error here would hold every alert back.
+    local compared, late = pcall(behind, marks(ARGV[i + 1]), kept and marks(kept) or {})
+    if kept and compared and late then
         refused[#refused + 1] = ARGV[i]
     else
         redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
@@ -212,13 +214,17 @@ def _alert(row: dict[str, str]) -> Alert | None:
 
 
 def _shown_by(alert: Alert, known: Alert | None) -> Alert:
-    """An alert that ends keeps what it began with: the model, the picture that showed it, also where another worker
-    ends it, and a camera's trouble its frame."""
+    """An alert that ends keeps what it began with: model, product, and the picture that showed it, also where another
+    worker ends it, and a camera's trouble its frame."""
     if known is None:
         return alert
-    frame = alert.frame if alert.condition == ANOMALY else known.frame
-    url = alert.evidence_url or known.evidence_url
-    return alert.model_copy(update={"model": known.model, "frame": frame, "evidence_url": url})
+    kept = {
+        "frame": alert.frame if alert.condition == ANOMALY else known.frame,
+        "evidence_url": alert.evidence_url or known.evidence_url,
+        "model": known.model,
+        "product": known.product,
+    }
+    return alert.model_copy(update=kept)
 
 
 def _tell_refused(cameras: list[str]) -> None:

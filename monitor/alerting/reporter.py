@@ -93,8 +93,9 @@ class Reporter:
                 self._keep_evidence(episode.alert_id, transition.trigger.frame, transition.trigger)
             if self._storm is not None and transition.change is Change.FIRING:
                 self._storm.told(episode.alert_id, now_ms)
-            model = self._model() if transition.trigger is None else transition.trigger.model
-            alert = alert_of(episode, model, self._url(episode.alert_id))
+            trigger = transition.trigger  # where there is none, what was noted at the firing stays
+            model, product = (self._model(), "") if trigger is None else (trigger.model, trigger.key.product)
+            alert = alert_of(episode, model, self._url(episode.alert_id), product)
             event = Event(EVENT_TYPES[transition.change], _time_of(transition), alert)
             self._due.append(_Due(event, {} if transition.doc is None else {episode.camera: transition.doc}))
         self._note(states or {})
@@ -141,12 +142,11 @@ class Reporter:
         self._due.append(_Due(Event(kind_of_trouble(trouble), time_ns, alert)))
         self.flush()
 
-    def report_drift(self, drift: Drift, limit: float) -> None:
-        """Note that a camera's baseline began or ceased to drift. limit: so many refused frames are a new normal."""
-        began_ns, ended_ns = drift.began_at_ns, drift.ended_at_ns
-        alert = drift_alert(drift.camera, began_ns, ended_ns, value=drift.refused, limit=limit, model=self._model())
-        change = Change.FIRING if ended_ns is None else Change.RESOLVED
-        self._due.append(_Due(Event(EVENT_TYPES[change], began_ns if ended_ns is None else ended_ns, alert)))
+    def report_drift(self, drift: Drift, relearn_after: int) -> None:
+        """Note that a baseline began or ceased to drift. relearn_after: so many refused frames are a new normal."""
+        change = Change.FIRING if drift.ended_at_ns is None else Change.RESOLVED
+        time_ns = drift.began_at_ns if drift.ended_at_ns is None else drift.ended_at_ns
+        self._due.append(_Due(Event(EVENT_TYPES[change], time_ns, drift_alert(drift, relearn_after))))
         self.flush()
 
     def _note(self, states: Mapping[str, str]) -> None:
@@ -181,8 +181,13 @@ class Reporter:
 
     def _keep_evidence(self, alert_id: str, frame: Frame, verdict: Verdict | None) -> None:
         """`verdict`: where there is a heat map to be drawn."""
+        heat = None
         try:
-            self._evidence.save(alert_id, frame, None if verdict is None else self._heat(verdict))
+            heat = None if verdict is None else self._heat(verdict)
+        except Exception as error:  # the frame without its heat map is better than nothing
+            log.warning("heat_map_failed", alert_id=alert_id, error=f"{type(error).__name__}: {error}")
+        try:
+            self._evidence.save(alert_id, frame, heat)
             self.evidence_trouble = None
         except Exception as error:  # an alert without its picture is better than none
             self.evidence_trouble = f"evidence cannot be written: {error}"

@@ -22,6 +22,7 @@ REACH_DAYS = 9
 """Every entry begins at least once a week: within so many days there is a beginning and an end."""
 LATEST_NS = 4_102_444_800 * 10**9
 """2100; a camera's wrong clock beyond it is held for this."""
+KEPT_STRETCHES = 4
 MAX_REMEMBERED = 10_000
 
 W = TypeVar("W", bound=Weekly)
@@ -38,20 +39,22 @@ class Stretch:
 
 
 class Schedule(Generic[W]):
-    """Answers for each frame, so it remembers the stretch that it found last, for each entry. Thread-safe."""
+    """Answers for each frame, so it remembers the stretches that it found last, for each entry: cameras that lag behind
+    may stand on the other side of a boundary. Thread-safe."""
 
     def __init__(self, entries: Sequence[W]) -> None:
         self._entries = tuple(entries)
-        self._last: list[Stretch | None] = [None] * len(self._entries)
+        self._last: list[tuple[Stretch, ...]] = [()] * len(self._entries)
         self._of_camera: dict[str, tuple[int, ...]] = {}
 
     def at(self, camera: str, at_ns: int) -> tuple[W, Stretch] | None:
         """The first entry, in the order of the configuration, that holds for this camera then."""
         for index in self._matching(camera):
             entry = self._entries[index]
-            known = self._last[index]
-            if known is None or not known.from_ns <= at_ns < known.until_ns:
-                known = self._last[index] = stretch(entry, at_ns)
+            known = next((s for s in self._last[index] if s.from_ns <= at_ns < s.until_ns), None)
+            if known is None:
+                known = stretch(entry, at_ns)
+                self._last[index] = (known, *self._last[index][: KEPT_STRETCHES - 1])
             if known.holds:
                 return entry, known
         return None

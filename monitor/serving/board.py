@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 HISTORY_S = 300.0
 """How far back the score chart of the page reaches."""
+MAX_POINTS = 30_000
+"""A hundred frames a second; more only where a clock was set back."""
 SILENT_AFTER_S = 10.0
 """A camera that only messages name is taken for down after so long without one."""
 STALE_AFTER_S = 3.0
@@ -46,7 +48,7 @@ class Status:
     verdict: Verdict | None = None
     firing: str | None = None
     troubles: tuple[str, ...] = ()
-    points: deque[Point] = field(default_factory=deque)
+    points: deque[Point] = field(default_factory=lambda: deque(maxlen=MAX_POINTS))
 
     @property
     def age_s(self) -> float | None:
@@ -135,6 +137,9 @@ class Board:
             status = self._status(frame.camera)
             status.seen_s, status.frame, status.verdict, status.firing = time.monotonic(), frame, verdict, firing
             status.points.append(point)
+            if len(status.points) > 1 and point.time_ns < status.points[-2].time_ns - HISTORY_S * 1e9:
+                status.points.clear()  # its clock was set back: what was before is not on this scale
+                status.points.append(point)
             while status.points[0].time_ns < point.time_ns - HISTORY_S * 1e9:
                 status.points.popleft()
 

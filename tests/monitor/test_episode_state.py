@@ -470,6 +470,22 @@ def test_a_state_that_comes_late_ends_no_episode_and_begins_none() -> None:
     assert other.restore("line-1", fired("xxx", start=10)) is None  # the very same
 
 
+def test_so_it_is_at_a_camera_whose_frames_never_come_again() -> None:
+    """Of which no mark is kept."""
+
+    def captured(index: int) -> Verdict:
+        seen = verdict(index, True)
+        return replace(seen, frame=replace(seen.frame, origin=f"rtsp:line-1/{index}"))
+
+    episodes = Episodes(RULE)
+    for index in range(10, 13):
+        episodes.step(captured(index))
+    own = episodes.active("line-1")
+    left = episodes.restore("line-1", fired("xxx"))
+    assert own is not None and left is not None and left.started_at_ns == T0_NS
+    assert episodes.active("line-1") == own
+
+
 def fired(pattern: str, start: int = 0) -> str:
     """The state that came with the firing."""
     episodes = Episodes(RULE)

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.judging.episodes import Change, EpisodeRule, Episodes, Hold, Reason, Severity, Transition
+from monitor.judging.episodes import (
+    Change,
+    EpisodeRule,
+    Episodes,
+    Hold,
+    Reason,
+    Severity,
+    Transition,
+)
 from monitor.judging.judge import Verdict
 from tests.monitor.scenes import STEP_NS, verdict
 
@@ -237,3 +245,27 @@ def test_a_camera_that_left_is_unknown() -> None:
         episodes.step(verdict(i, True))
     episodes.forget("line-1")
     assert episodes.active("line-1") is None
+
+
+STEP_S = STEP_NS / 1e9
+
+
+def marked(pattern: str, rule: EpisodeRule) -> str:
+    """The state after each frame, by its first letter, capital where an event was told. `x` is anomalous, `-` lies
+    between the lower threshold (1.8 at 0.9) and the threshold (2)."""
+    episodes, states = Episodes(rule), ""
+    for i, mark in enumerate(pattern):
+        transition = episodes.step(verdict(i, mark == "x", {"x": 3.0, "-": 1.9}.get(mark, 1.0)))
+        state = episodes.state("line-1").value[0]
+        states += state if transition is None else state.upper()
+    return states
+
+
+@pytest.mark.parametrize(
+    ("rule", "pattern", "states"),
+    [
+        (EpisodeRule(2, 3, 2, 0), "..x..xx.x...", "qqpppppFrfrQq"[:0] or "qqpppp Frfr Q".replace(" ", "")),
+    ],
+)
+def test_the_states_of_a_camera(rule: EpisodeRule, pattern: str, states: str) -> None:
+    assert marked(pattern, rule) == states

@@ -83,3 +83,18 @@ def test_any_bytes_give_a_frame_or_a_reason(key: bytes, number: bytes, value: by
 def test_a_time_in_the_future_counts_as_now() -> None:
     for record in (Record(timestamp=1 << 60), Record(headers=[("captured_at", b"9" * 18 + b"0")])):
         assert frame_of(record, LIMIT, None).captured_at_ns <= time.time_ns()
+
+
+def test_a_frame_from_the_future_is_the_same_frame_whenever_it_is_delivered() -> None:
+    """Its capture time counts as now, which is later at the second delivery; its name must not change with that."""
+    ahead_ns = time.time_ns() + 30_000_000
+    record = Record(headers=[("captured_at", str(ahead_ns).encode())])
+    first = frame_of(record, LIMIT, None)
+    time.sleep(0.001)
+    again = frame_of(record, LIMIT, None)
+    assert first.captured_at_ns < again.captured_at_ns < ahead_ns
+    time.sleep(0.035)
+    late = frame_of(record, LIMIT, None)
+    assert late.captured_at_ns == ahead_ns
+    assert first.identity == again.identity == late.identity
+    assert first.stamped_ns == late.stamped_ns == ahead_ns

@@ -52,10 +52,11 @@ class CameraEpisodes:
     since_ns: from when on enough of them were anomalous, without a break.
     onset: what an episode begins with that waits for `fire_s`; deferred: for a suspicion to be decided.
     old_before_ns: of an episode taken over without its state, frames captured earlier say nothing.
-    product: what the camera saw last.
+    judged: whether frames of it were judged by this process. product: what the camera saw last.
     held_for: why an episode was held back since enough frames are anomalous; each reason counts once.
     """
 
+    judged: bool = False
     product: str | None = None
     recent: list[Look] = field(default_factory=list)
     since_ns: int | None = None

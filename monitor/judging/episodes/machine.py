@@ -68,6 +68,7 @@ class Episodes:
         if not camera.marks.advance(verdict.frame):
             return None
         self._touched[name] = None
+        camera.judged = True
         camera.sees(verdict.key.product)
         if hold is Hold.TROUBLE:
             self._in_trouble(name, camera, verdict)
@@ -138,7 +139,7 @@ class Episodes:
         """
         found = document.read(doc)
         here = self._cameras.get(camera)
-        if here is None or not here.marks:
+        if here is None or not here.judged:
             self._cameras[camera], self._kept[camera] = found, found.body()
             return None
         self._touched[camera] = None

@@ -10,6 +10,9 @@ from streams.frame import Frame
 MAX_STREAMS = 16
 """So many streams of a camera are remembered, the last ones: films bring a new one with every file."""
 
+NEVER_AGAIN = ("rtsp:", "usb:")
+"""How the streams begin that deliver nothing twice; a topic's name holds no colon."""
+
 _ORIGIN = re.compile(r"(.*)[/#](\d+)", re.DOTALL)
 
 
@@ -18,8 +21,9 @@ class Marks:
 
     A stream is an origin without its number: `topic/partition`, `rtsp:camera`, a file. A frame was judged before where
     neither its number nor its capture time is above the mark. So frames that are redelivered are known again however
-    many they are, and those of a source that counts anew after a restart are not mistaken for them, unless its clock
-    was set back as well: then frames pass once either has caught up.
+    many they are, and those of a source that counts anew after a restart are not mistaken for them. Cameras that are
+    captured here never deliver a frame again, so of them nothing is remembered: their numbers begin anew with each
+    process, and after a clock that was set back none would pass.
     """
 
     def __init__(self, known: Mapping[str, tuple[int, int]] | None = None) -> None:
@@ -28,7 +32,9 @@ class Marks:
     def advance(self, frame: Frame) -> bool:
         """Take note of a frame; False where it was judged before."""
         stream, number = _stream_of(frame)
-        at_ns = frame.captured_at_ns
+        if stream.startswith(NEVER_AGAIN):
+            return True
+        at_ns = frame.stamped_ns
         known = self._known.get(stream)
         if known is not None:
             if number <= known[0] and at_ns <= known[1]:
