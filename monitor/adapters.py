@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -9,6 +11,7 @@ import redis.asyncio
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
+from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
 from dashboards.clients import connect
@@ -83,8 +86,8 @@ def redis_client(settings: Settings) -> redis.Redis:
         "health_check_interval": 30,
     }
     if settings.redis.cluster:
-        cluster: Any = RedisCluster.from_url(url, **options)
-        return cluster  # type: ignore[no-any-return]
+        late: Any = LateCluster(lambda: RedisCluster.from_url(url, **options))
+        return late  # type: ignore[no-any-return]
     client: redis.Redis = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
     return client
 
@@ -97,3 +100,37 @@ def async_redis_client(settings: Settings) -> Any:
         socket_connect_timeout=settings.redis.timeout_s,
         socket_timeout=settings.redis.timeout_s + 5,
     )
+
+
+class LateCluster:
+    """A client of a Redis Cluster that connects when it is first asked, so that a cluster that is away is waited for
+    like any server; redis-py's own connects in its constructor. What it raises is a redis.RedisError then too."""
+
+    IS_CLUSTER = True
+
+    def __init__(self, connect: Callable[[], RedisCluster]) -> None:
+        self._connect = connect
+        self._client: RedisCluster | None = None
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            with self._lock:
+                if self._client is None:
+                    self._client = self._connect()
+            found = getattr(self._client, name)
+        except RedisClusterException as error:
+            raise redis.ConnectionError(str(error)) from None
+        return _as_redis_errors(found) if callable(found) else found
+
+
+def _as_redis_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    """RedisClusterException is no RedisError, though it means that the servers do not answer."""
+
+    def asked(*arguments: Any, **options: Any) -> Any:
+        try:
+            return command(*arguments, **options)
+        except RedisClusterException as error:
+            raise redis.ConnectionError(str(error)) from None
+
+    return asked

@@ -9,6 +9,7 @@ from pathlib import Path
 from models.scorer import Scorer
 from monitor.adapters import async_redis_client, channels, source_of
 from monitor.alerting.dispatch import Dispatcher
+from monitor.alerting.retiring import retire
 from monitor.groundwork import Ground, lay, show_model
 from monitor.housekeeping import Housekeeping
 from monitor.inputs import Input
@@ -113,6 +114,7 @@ def _stages(
 
     return Stages(
         outlet=outlet,
+        retired=lambda camera: retire(ground.outbox, camera, ground.keep_s),
         inbox=inbox,
         decoder=Decoder(
             optics,

@@ -56,7 +56,12 @@ def judging(
     watch = CameraWatch(health, ground.presence, RedisReferences(ground.client, ground.prefix))
     insight = Insight(ground.board, live, lambda: calibrator.found)
     calibrator = Calibrator(
-        ground.store, insight.wished, AlarmStretches(ground.outbox), live.alarm, settings.alerts.method
+        ground.store,
+        insight.learning,
+        live.wished_per_day,
+        AlarmStretches(ground.outbox, ground.keep_s),
+        live.alarm,
+        settings.alerts.method,
     )
     window = RedisWindow(
         ground.client, settings.redis.prefix, live.window, shards=settings.redis.shards, address=ground.address

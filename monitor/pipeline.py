@@ -35,9 +35,11 @@ END = None
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """What the pipeline strings together. `outlet` makes what a source reports to, and what is called at its end."""
+    """What the pipeline strings together. outlet: makes what a source reports to, and what is called at its end.
+    retired: told of a camera that the configuration names no more."""
 
     outlet: Callable[[Custody], tuple[Outlet, Callable[[], None]]]
+    retired: Callable[[str], None]
     inbox: Inbox
     decoder: Decoder
     worker: Worker
@@ -59,19 +61,22 @@ class Pipeline:
         self._max_batch = max_batch
         self._max_wait_s = max_wait_s
         self._flush_s = flush_s
-        self.readers = Readers(sources, stages.outlet)
+        self.readers = Readers(sources, stages.outlet, stages.retired)
         self._decoded: queue.Queue[Batch | None] = queue.Queue(maxsize=1)
         self._scored: queue.Queue[list[Score] | None] = queue.Queue(maxsize=1)
-        self._between: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._between: queue.SimpleQueue[tuple[Callable[[], None], threading.Event]] = queue.SimpleQueue()
         self._ending = threading.Event()
 
     def stop(self) -> None:
         """Stop reading; `run` returns when what was read is finished. Safe from a signal handler."""
         self.readers.stop()
 
-    def between_batches(self, change: Callable[[], None]) -> None:
-        """Have the judging thread make this change before its next batch. Thread-safe; returns at once."""
-        self._between.put(change)
+    def between_batches(self, change: Callable[[], None]) -> threading.Event:
+        """Have the judging thread make this change before its next batch. Thread-safe; returns at once, with what is
+        set when it is made."""
+        done = threading.Event()
+        self._between.put((change, done))
+        return done
 
     @property
     def unwritten(self) -> int:
@@ -140,6 +145,7 @@ class Pipeline:
         while True:
             while self._s.judging.full and not self._ending.is_set():
                 time.sleep(0.2)
+                self._make_changes()
                 self._s.judging.look_round()
                 self._s.judging.finish()
             self._make_changes()
@@ -151,10 +157,12 @@ class Pipeline:
 
     def _make_changes(self) -> None:
         while not self._between.empty():
+            change, done = self._between.get_nowait()
             try:
-                self._between.get_nowait()()
+                change()
             except Exception:
                 log.exception("change_failed")
+            done.set()
 
     def _own_fault(self, event: str, arrivals: Sequence[Arrival]) -> None:
         """A fault of ours must neither stop the line's watch nor lose count of these frames."""

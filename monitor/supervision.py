@@ -28,6 +28,11 @@ class Custody:
         self._lock = threading.Lock()
         self._taken = 0
 
+    def known(self) -> set[str]:
+        """The cameras that it names or has given frames of."""
+        with self._lock:
+            return set(self.cameras)
+
     @property
     def under_way(self) -> int:
         """Frames that were handed over and are not finished."""

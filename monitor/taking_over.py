@@ -29,6 +29,9 @@ from streams.source import Source
 
 log = structlog.get_logger(__name__)
 
+APPLIED_WITHIN_S = 5.0
+"""So long the answer to a reload waits for the batch that is being judged."""
+
 
 @dataclass(frozen=True, slots=True)
 class Changeable:
@@ -50,9 +53,8 @@ class Changeable:
 class TakingOver:
     """Prepares a configuration and lays it under the parts. One reload at a time.
 
-    What windows and episodes go by changes between two batches, in the thread that judges; thresholds, regions,
-    products and schedules at once. Sources that stay read on; of those that are taken out what was read is finished
-    first.
+    What frames are judged by changes between two batches, in the thread that judges. Sources that stay read on; of
+    those that are taken out what was read is finished first.
     """
 
     def __init__(
@@ -71,34 +73,41 @@ class TakingOver:
         scorer = None if stamped == self._stamp else self._loaded(settings)
         side = (scorer or self._parts.models.current).info.preprocess.size
         Regions(settings.cameras, side).check(named(settings))
-        gone = [(entry, source) for entry, source in self._sources if entry not in settings.sources]
-        known = [entry for entry, _ in self._sources]
-        come = [
-            (entry, source_of(entry, settings.limits.max_pixels)) for entry in settings.sources if entry not in known
-        ]
+        wanted = list(settings.sources)
+        gone = []
+        for entry, source in self._sources:
+            if entry in wanted:
+                wanted.remove(entry)  # of two equal ones, one stays for one
+            else:
+                gone.append((entry, source))
+        come = [(entry, source_of(entry, settings.limits.max_pixels)) for entry in wanted]
 
         def apply() -> None:
             parts = self._parts
-            if scorer is not None:
-                parts.models.use(scorer)
-                self._told(scorer)
             self._stamp = stamped
-            parts.live.use(settings, side)
-            parts.lens.change(parts.live.regions)
-            parts.orders.plan(settings.maintenance, settings.products)
-            parts.pipeline.between_batches(self._rule_anew)
+            done = parts.pipeline.between_batches(lambda: self._lay(settings, side, scorer))
+            if not done.wait(APPLIED_WITHIN_S):
+                log.warning(
+                    "configuration_waits", reason="a batch is being judged, or waits for Redis; it follows then"
+                )
             if gone or come:
                 parts.pipeline.readers.replace([source for _, source in gone], [source for _, source in come])
                 self._sources = [pair for pair in self._sources if pair not in gone] + come
 
         return apply
 
-    def _rule_anew(self) -> None:
+    def _lay(self, settings: Settings, side: int, scorer: Scorer | None) -> None:
         parts = self._parts
+        if scorer is not None:
+            parts.models.use(scorer)
+            self._told(scorer)
+        parts.live.use(settings, side)
+        parts.lens.change(parts.live.regions)
+        parts.orders.plan(settings.maintenance, settings.products)
         parts.window.rules = parts.store.rules = parts.live.window
         parts.judge.rulebook = replace(parts.judge.rulebook, mode=parts.live.window.mode)
         parts.episodes.rule = parts.live.episode
-        parts.calibrator.rule, parts.calibrator.method = parts.live.alarm, parts.live.settings.alerts.method
+        parts.calibrator.use(parts.live.alarm, parts.live.settings.alerts.method)
         storm = parts.live.settings.alerts.storm
         parts.storm.limit(storm.max_alerts, storm.within_s)
 

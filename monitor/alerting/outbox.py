@@ -133,6 +133,10 @@ class Outbox:
                 self._stage_states(transaction, states)
                 _tell_refused(transaction.execute()[-1])
 
+    def forget_state(self, camera: str) -> None:
+        """Nobody watches this camera any more."""
+        self._client.hdel(self._episodes, camera)
+
     def states(self, cameras: Iterable[str]) -> dict[str, str]:
         """What is kept of these cameras; those of which nothing is are left out."""
         names = list(cameras)
@@ -167,7 +171,15 @@ class Outbox:
         return self._mark(alert_id, "false_alarm", by)
 
     def forget_before(self, time_ms: int) -> int:
-        """Drop alerts that started earlier from the index (their hashes expire); how many."""
+        """Drop alerts that started earlier from the index (their hashes expire), and from the firing ones those whose
+        hash has expired; how many left the index."""
+        firing = sorted(str(member) for member in self._client.smembers(f"{self._prefix}:firing"))
+        with self._client.pipeline(transaction=False) as pipe:
+            for alert_id in firing:
+                pipe.exists(self.key(alert_id))
+            there = pipe.execute() if firing else []
+        if gone := [alert_id for alert_id, exists in zip(firing, there, strict=True) if not exists]:
+            self._client.srem(f"{self._prefix}:firing", *gone)
         return int(self._client.zremrangebyscore(f"{self._prefix}:alerts", "-inf", f"({time_ms}"))
 
     def _mark(self, alert_id: str, mark: str, by: str) -> Alert:
@@ -182,7 +194,7 @@ class Outbox:
     def _stage_states(self, transaction: Any, states: Mapping[str, str]) -> None:
         if states:
             pairs = [text for pair in states.items() for text in pair]
-            transaction.eval(_KEEP, 1, self._episodes, *pairs)
+            transaction.execute_command("EVAL", _KEEP, 1, self._episodes, *pairs)  # a cluster's pipeline has no eval
 
     def _stage_fired(self, transaction: Any, alert_id: str) -> None:
         key, now_ms = f"{self._prefix}:storm", time.time_ns() // 1_000_000

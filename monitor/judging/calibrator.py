@@ -5,112 +5,82 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import TypeVar
 
 import redis
 import structlog
 
 from monitor.judging.baseline.port import BaselineKey
-from monitor.judging.baseline.series import Series
-from monitor.judging.thresholds.extending import extend
+from monitor.judging.following import FIT_EVERY_S, SETTLE_MS, Following, Found, How
+from monitor.judging.thresholds.sources import Alarms, Store
 from monitor.judging.thresholds.statistic import AlarmRule
-from monitor.judging.thresholds.tail import Tail
-from monitor.judging.thresholds.wished import Method, Threshold, around_of, threshold_of
+from monitor.judging.thresholds.wished import Method
+
+__all__ = ["FIT_EVERY_S", "SETTLE_MS", "Calibrator", "Found"]
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
 EVERY_S = 2.0
 """Often enough that nothing leaves a window unseen: 100 frames at 25 a second are 4 s."""
 
-FIT_EVERY_S = SAVE_EVERY_S = 10.0
-SETTLE_MS = 5_000
-"""Frames newer than that are left for the next time: they may still be overtaken by late ones, and an alarm that begins
-with them may not have been written down yet."""
+LIST_EVERY_S = 60.0
+"""What other workers have found is looked up so often, for the cameras that may come over."""
 
+LIST_FOR_S = 5.0
+"""So long a round at most, before the baselines that are fed have their turn again."""
 
-class AnyLife(Protocol):
-    """What is asked of baseline.life.Life."""
-
-    @property
-    def epoch(self) -> int: ...
-    @property
-    def newest_ms(self) -> int | None: ...
-
-
-class Store(Protocol):
-    """What is asked of baseline.store.BaselineStore. Each may raise redis.RedisError."""
-
-    def life(self, key: BaselineKey) -> AnyLife: ...
-    def series(self, key: BaselineKey, since_ms: int = 0) -> Series: ...
-    def tail(self, key: BaselineKey) -> dict[str, Any] | None: ...
-    def save_tail(self, key: BaselineKey, document: dict[str, Any], epoch: int) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The threshold of a baseline, and the epoch of the window that it was taken from."""
-
-    threshold: Threshold
-    epoch: int
-
-
-@dataclass
-class _Known:
-    epoch: int
-    tail: Tail | None
-    found: Found
-    settle_ms: int = 0
-    to_fit: bool = True
-    to_save: bool = False
-    reached_s: float = -math.inf
-    fitted_s: float = -math.inf
-    saved_s: float = field(default_factory=time.monotonic)
-    distance: float | None = None
-    """The fitted threshold, without the moving mean."""
-
-
-Alarms = Callable[[str, int, int], Sequence[tuple[int, int]]]
-"""(camera, from_ms, to_ms) -> the alarms in it, from and to, those left out that somebody has called false."""
+KNOWN_FOR_S = 86_400.0
+"""A baseline that is not listed any more is forgotten so long after its last frame."""
 
 
 class Calibrator:
     """`found` may be read from any thread at any time; it is replaced as a whole.
 
     A baseline whose epoch has risen (reset, or learnt anew) begins with an empty tail. While Redis is away everything
-    stays as it was found last.
+    stays as it was found last, and so it does for a baseline that cannot be read.
     """
 
     def __init__(
         self,
         store: Store,
-        keys: Callable[[], Mapping[BaselineKey, float]],
+        keys: Callable[[], Collection[BaselineKey]],
+        wished: Callable[[str], float],
         alarms: Alarms,
         rule: AlarmRule,
         method: Method = "spot",
         *,
         every_s: float = EVERY_S,
     ) -> None:
-        """keys: the baselines that are fed at present, each with its wished false alarms a day. `alarms` may raise
-        redis.RedisError. rule and method may be set between two rounds; a tail of another rule begins anew."""
+        """keys: the baselines that are fed here at present. wished: false alarms a day, by camera. `alarms` may raise
+        redis.RedisError."""
         self._store = store
         self._keys = keys
-        self._alarms = alarms
-        self.rule = rule
-        self.method: Method = method
+        self._wished = wished
+        self._following = Following(store, wished, alarms)
+        self._how: How = (rule, method)
         self._every_s = every_s
-        self._known: dict[BaselineKey, _Known] = {}
         self._found: Mapping[BaselineKey, Found] = MappingProxyType({})
+        self._faults: dict[BaselineKey, str] = {}
+        self._due: dict[BaselineKey, None] = {}
+        self._listed_s = -math.inf
+        self._listed_how: How | None = None
         self._away = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
     def found(self) -> Mapping[BaselineKey, Found]:
-        """What is known of each baseline that is fed, also where that is not yet enough for a threshold."""
+        """What is known of each baseline that is fed, also where that is not yet enough for a threshold, and of those
+        that were fed or have a tail in the store."""
         return self._found
+
+    def use(self, rule: AlarmRule, method: Method) -> None:
+        """From the next round on; a tail of another rule begins anew. From any thread."""
+        self._how = (rule, method)
 
     def start(self) -> None:
         """Look round now, so that what was kept is there from the first frame on, and then again and again."""
@@ -126,22 +96,25 @@ class Calibrator:
             if self._thread.is_alive():
                 return
         try:
-            for key, known in list(self._known.items()):
-                if known.to_save:
-                    self._save(key, known)
+            for key, known in list(self._following.known.items()):
+                if known.unsaved_s is not None:
+                    self._tried(self._following.save, key, known)
         except redis.RedisError as error:
             log.warning("thresholds_not_kept", error=type(error).__name__)
 
     def look_round(self) -> None:
-        """One pass over the baselines that are fed. Raises nothing for Redis."""
-        wished = dict(self._keys())
-        for key in self._known.keys() - wished.keys():
-            del self._known[key]
+        """One pass over the baselines that are fed, and over some of the others. Raises nothing for Redis."""
+        how = self._how
+        fed = dict.fromkeys(self._keys())
         try:
-            for key, per_day in wished.items():
+            for key in fed:
                 if self._stop.is_set():
                     break
-                self._look_at(key, per_day)
+                self._tried(self._following.look_at, key, how)
+            self._publish()
+            for key in [key for key, known in self._following.known.items() if known.fed and key not in fed]:
+                self._tried(self._following.leave, key, how)
+            self._look_up_others(fed, how)
         except redis.RedisError as error:
             if not self._away:
                 log.warning("thresholds_wait_for_redis", error=type(error).__name__)
@@ -150,7 +123,10 @@ class Calibrator:
             if self._away:
                 log.info("thresholds_go_on")
             self._away = False
-        self._found = MappingProxyType({key: known.found for key, known in self._known.items()})
+        self._publish()
+
+    def _publish(self) -> None:
+        self._found = MappingProxyType({key: known.found for key, known in self._following.known.items()})
 
     def _run(self) -> None:
         while not self._stop.wait(self._every_s):
@@ -162,79 +138,41 @@ class Calibrator:
         except Exception:
             log.exception("calibrator_failed")
 
-    def _look_at(self, key: BaselineKey, per_day: float) -> None:
-        life = self._store.life(key)
-        known = self._known.get(key)
-        if known is None or known.epoch != life.epoch:
-            tail = self._kept(key)
-            known = _Known(life.epoch, tail, Found(threshold_of(tail, per_day, self.method), life.epoch))
-            self._known[key] = known
-        elif known.tail is not None and known.tail.around != around_of(self.method):
-            known.tail, known.distance, known.to_fit = None, None, True
-        newest_ms = life.newest_ms
-        if newest_ms is not None and (known.tail is None or newest_ms > known.tail.until_ms):
-            self._extend(key, known, per_day)
-        asked = known.found.threshold
-        other = (asked.wished_per_day, asked.method) != (per_day, self.method)
-        now_s = time.monotonic()
-        if other or (known.to_fit and now_s - known.fitted_s >= FIT_EVERY_S):
-            self._fit(key, known, per_day)
-            known.fitted_s, known.to_fit = now_s, False
-        elif known.tail is not None and known.distance is not None and known.tail.around == "mean":
-            moved = replace(asked, value=known.distance + known.tail.mean)
-            known.found = Found(moved, known.epoch)
-        if known.to_save and now_s - known.saved_s >= SAVE_EVERY_S:
-            self._save(key, known)
-
-    def _kept(self, key: BaselineKey) -> Tail | None:
-        doc = self._store.tail(key)
-        if doc is None:
-            return None
+    def _tried(self, do: Callable[[BaselineKey, T], None], key: BaselineKey, what: T) -> None:
+        """What is wrong with one baseline must not keep the others from theirs. Raises where Redis is away."""
         try:
-            tail = Tail.from_dict(doc)
-        except ValueError as error:
-            log.warning("threshold_begun_anew", camera=key.camera, product=key.product, error=str(error))
-            return None
-        return tail if (tail.rule, tail.around) == (self.rule, around_of(self.method)) else None
+            do(key, what)
+        except (redis.ConnectionError, redis.TimeoutError):
+            raise
+        except Exception as error:
+            fault = type(error).__name__
+            if self._faults.get(key) != fault:
+                log.warning(
+                    "threshold_stays_as_it_is",
+                    camera=key.camera,
+                    model=key.model,
+                    product=key.product,
+                    error=f"{fault}: {error}",
+                    remedy="reset this baseline if it goes on",
+                )
+            self._faults[key] = fault
 
-    def _extend(self, key: BaselineKey, known: _Known, per_day: float) -> None:
+    def _look_up_others(self, fed: Collection[BaselineKey], how: How) -> None:
+        """What the store holds of baselines that are not fed here, so that it is known before their first frame."""
         now_s = time.monotonic()
-        since_ms = 0 if known.tail is None else known.tail.until_ms + 1
-        if known.settle_ms < SETTLE_MS and now_s - known.reached_s >= FIT_EVERY_S:
-            since_ms, known.reached_s = 0, now_s  # the whole of it tells how far the window reaches
-        series = self._store.series(key, since_ms)
-        if not len(series):
-            return
-        if since_ms == 0:
-            known.settle_ms = min(SETTLE_MS, int(series.times_ms[-1] - series.times_ms[0]) // 2)
-        series = _until(series, int(series.times_ms[-1]) - known.settle_ms)
-        if not len(series):
-            return
-        alarms = self._alarms(key.camera, int(series.times_ms[0]), int(series.times_ms[-1]))
-        around = around_of(self.method)
-        before = known.tail
-        known.tail = extend(before, series, self.rule, alarms, around=around, wished_per_day=per_day)
-        if known.tail is not before:
-            known.to_fit = known.to_save = True
-
-    def _fit(self, key: BaselineKey, known: _Known, per_day: float) -> None:
-        if known.tail is not None and known.tail.peaks:  # alarms may have ended, or been called false, since
-            known.tail = known.tail.marked(self._alarms(key.camera, known.tail.from_ms, known.tail.until_ms))
-        threshold = threshold_of(known.tail, per_day, self.method)
-        mean = known.tail.mean if known.tail is not None else 0.0
-        known.distance = None if threshold.value is None else threshold.value - mean
-        had = known.found.threshold.value is not None
-        known.found = Found(threshold, known.epoch)
-        if threshold.value is not None and not had:
-            log.info("threshold_found", camera=key.camera, product=key.product, value=round(threshold.value, 6))
-
-    def _save(self, key: BaselineKey, known: _Known) -> None:
-        if known.tail is None or self._store.save_tail(key, known.tail.to_dict(), known.epoch):
-            known.to_save, known.saved_s = False, time.monotonic()
-        else:  # reset or learnt anew meanwhile: what was read may belong to either
-            self._known.pop(key, None)
-
-
-def _until(series: Series, until_ms: int) -> Series:
-    keep = series.times_ms <= until_ms
-    return Series(series.times_ms[keep], series.scores[keep], series.refused[keep])
+        if now_s - self._listed_s >= LIST_EVERY_S or how != self._listed_how:
+            self._due = dict.fromkeys(self._store.list())
+            self._listed_s, self._listed_how = now_s, how
+            for key in self._following.known.keys() - self._due.keys() - set(fed):
+                if now_s - self._following.known[key].fed_s > KNOWN_FOR_S:
+                    del self._following.known[key]
+                    self._faults.pop(key, None)
+        for key, known in self._following.known.items():
+            if not known.fed and known.found.threshold.wished_per_day != self._wished(key.camera):
+                self._due[key] = None
+        while self._due and not self._stop.is_set() and time.monotonic() - now_s < LIST_FOR_S:
+            key = next(iter(self._due))
+            waiting = self._following.known.get(key)
+            if key not in fed and not (waiting and waiting.fed):
+                self._tried(self._following.look_up, key, how)
+            del self._due[key]

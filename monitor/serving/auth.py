@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -53,8 +54,7 @@ class Gate:
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
-        foreign = headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
-        if scope["method"] not in SAFE_METHODS and foreign:
+        if scope["method"] not in SAFE_METHODS and _foreign(headers):
             return JSONResponse({"detail": "requests from other sites' pages change nothing here"}, 403)
         if self._token is None or scope["path"] in OPEN_PATHS or self._shown(headers):
             return None
@@ -74,3 +74,13 @@ class Gate:
         elif scheme.lower() != "bearer":
             return False
         return secrets.compare_digest(given.strip().encode(), (self._token or "").encode())
+
+
+def _foreign(headers: Headers) -> bool:
+    """Whether another site's page has sent this. Browsers say so in Sec-Fetch-Site where the address is https or this
+    machine's own, and in Origin everywhere; what is no browser says neither."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in {"none", "same-origin"}
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != headers.get("host")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from monitor.judging.baseline.port import BaselineKey, Mode
-from monitor.judging.calibrator import Found
+from monitor.judging.following import Found
 from monitor.live import LiveRules
 from monitor.serving.board import Board
 from monitor.serving.views import RegionView, ThresholdFrom
@@ -24,16 +24,12 @@ class Insight:
         """The baseline that the camera was held against last."""
         return self._board.read(camera, lambda status: status.verdict.key if status.verdict else None)
 
-    def wished(self) -> dict[BaselineKey, float]:
-        """The baselines that need a threshold from a wished rate, with the false alarms a day that are accepted."""
+    def learning(self) -> list[BaselineKey]:
+        """The baselines that frames are held against now, where the threshold is found from a wished rate."""
         if self._live.window.mode is Mode.FROZEN:
-            return {}
+            return []
         keys = self._board.read_all(lambda status: status.verdict.key if status.verdict else None)
-        return {
-            key: self._live.wished_per_day(key.camera)
-            for key in keys
-            if key is not None and self._live.threshold(key.camera) == "auto"
-        }
+        return [key for key in keys if key is not None and self._live.threshold(key.camera) == "auto"]
 
     def learnt(self, key: BaselineKey, epoch: int | None) -> float | None:
         """The limit that was found for a baseline of this epoch (None: whichever it is); None while there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -17,6 +18,8 @@ from monitor.judging.baseline.port import BaselineKey, WindowRules, WindowUnavai
 from monitor.judging.baseline.redis_window import RedisWindow
 from monitor.judging.baseline.store import BaselineStore
 from tests.monitor.baselines import T0_MS, RedisServer, entry, redis_program
+from tests.monitor.service import Running, checkpoint, pictures
+from tests.monitor.service import until as in_time
 
 SLOTS = 16_384
 NODES = 3
@@ -164,3 +167,32 @@ def test_a_cluster_that_is_away_is_told(prefix: str, nodes: list[RedisServer]) -
     window._next_try_s = 0  # what a second would do
     assert {r.count for r in window.judge([entry(1, n + 20, key=key) for n, key in enumerate(KEYS)])} <= {1, 2}
     quick.close()
+
+
+@pytest.mark.slow
+def test_a_whole_service_on_a_cluster(nodes: list[RedisServer], prefix: str, tmp_path: Path) -> None:
+    """Frames in, an alert out, orders and marks: every key is where the cluster wants it."""
+    model = tmp_path / "model.safetensors"
+    normal, odd = pictures(checkpoint(model))
+    (tmp_path / "pictures").mkdir()
+    for seq in range(60):
+        (tmp_path / "pictures" / f"{seq:02}.jpg").write_bytes(odd if 30 <= seq < 40 else normal)
+    files = {"camera": "bench", "path": str(tmp_path / "pictures"), "fps": 20, "loop": True}
+    config = {
+        "model": {"checkpoint": str(model), "device": "cpu"},
+        "sources": [{"files": files}],
+        "redis": {"url": f"redis://127.0.0.1:{nodes[0].port}/0", "prefix": prefix, "cluster": True, "shards": 3},
+        "http": {"port": 0},
+        "health": {"enabled": False},
+        "window": {"warm_up_frames": 10},
+        "evidence": {"dir": str(tmp_path / "evidence")},
+    }
+    with Running(config, tmp_path) as running:
+        assert in_time(lambda: bool(running.json("/api/alerts")["alerts"]))
+        assert in_time(lambda: running.json("/api/alerts")["alerts"][0]["ended_at"] is not None)
+        assert running.json("/readyz")["ready"]
+        alert = running.json("/api/alerts")["alerts"][0]["alert_id"]
+        assert running.post(f"/api/alerts/{alert}/false-alarm", {"by": "Ada"})[0] == 200
+        assert running.post("/api/cameras/bench/shelve", {"minutes": 5, "by": "Ada", "why": "cleaning"})[0] == 200
+        assert running.post("/api/cameras/bench/baseline/reset", {"by": "Ada"})[0] == 200
+        assert running.json("/api/cameras/bench/baseline")["phase"] in {"cold", "warming"}

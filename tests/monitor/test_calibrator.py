@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import threading
 import time
@@ -14,12 +15,15 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from monitor.judging import calibrator as module
+from monitor.judging import calibrator as rounds
+from monitor.judging import following as module
+from monitor.judging.baseline.keys import places_of
 from monitor.judging.baseline.port import BaselineKey, Criterion, Entry, Mode, Rule, WindowRules
 from monitor.judging.baseline.redis_window import RedisWindow
 from monitor.judging.baseline.series import Series
 from monitor.judging.baseline.store import BaselineStore
 from monitor.judging.calibrator import Calibrator
+from monitor.judging.thresholds.sources import Alarmed
 from monitor.judging.thresholds.statistic import AlarmRule
 from monitor.judging.thresholds.tail import Tail
 
@@ -41,12 +45,12 @@ class FakeStore:
     """A window of the last 2000 frames, in memory."""
 
     epoch: int = 0
-    times: list[int] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
+    times: builtins.list[int] = field(default_factory=list)
+    scores: builtins.list[float] = field(default_factory=list)
     kept: dict[str, Any] | None = None
     kept_epoch: int = 0
     away: bool = False
-    asked_since: list[int] = field(default_factory=list)
+    asked_since: builtins.list[int] = field(default_factory=list)
 
     def feed(self, scores: Sequence[float] | np.ndarray) -> None:
         start = self.times[-1] + STEP_MS if self.times else T0_MS
@@ -59,6 +63,10 @@ class FakeStore:
     def _check(self) -> None:
         if self.away:
             raise redis.ConnectionError("away")
+
+    def list(self) -> builtins.list[BaselineKey]:
+        self._check()
+        return [KEY] if self.times or self.kept else []
 
     def life(self, key: BaselineKey) -> FakeLife:
         self._check()
@@ -83,6 +91,34 @@ class FakeStore:
         return True
 
 
+@dataclass
+class Stores:
+    """One in memory for each baseline; `broken`: what is raised for one of them."""
+
+    each: dict[BaselineKey, FakeStore]
+    broken: dict[BaselineKey, Exception] = field(default_factory=dict)
+
+    def _of(self, key: BaselineKey) -> FakeStore:
+        if key in self.broken:
+            raise self.broken[key]
+        return self.each[key]
+
+    def list(self) -> builtins.list[BaselineKey]:
+        return [*self.each]
+
+    def life(self, key: BaselineKey) -> FakeLife:
+        return self._of(key).life(key)
+
+    def series(self, key: BaselineKey, since_ms: int = 0) -> Series:
+        return self._of(key).series(key, since_ms)
+
+    def tail(self, key: BaselineKey) -> dict[str, Any] | None:
+        return self._of(key).tail(key)
+
+    def save_tail(self, key: BaselineKey, document: dict[str, Any], epoch: int) -> bool:
+        return self._of(key).save_tail(key, document, epoch)
+
+
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fits and saves in every round."""
@@ -90,12 +126,16 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SAVE_EVERY_S", 0.0)
 
 
-def no_alarms(camera: str, from_ms: int, to_ms: int) -> list[tuple[int, int]]:
-    return []
+def no_alarms(camera: str, from_ms: int, to_ms: int) -> Alarmed:
+    return Alarmed([])
+
+
+def wish(camera: str) -> float:
+    return WISHED
 
 
 def calibrator(store: Any, alarms: Any = no_alarms, method: Any = "spot") -> Calibrator:
-    return Calibrator(store, lambda: {KEY: WISHED}, alarms, RULE, method)
+    return Calibrator(store, lambda: [KEY], wish, alarms, RULE, method)
 
 
 def hours(store: FakeStore, calibrators: Calibrator, count: float, seed: int = 0) -> None:
@@ -200,7 +240,7 @@ def test_a_kept_tail_that_cannot_be_read_is_begun_anew() -> None:
 
 def test_alarms_stay_out_until_somebody_calls_them_false() -> None:
     store, alarms = FakeStore(), [(0, 0)]
-    looking = calibrator(store, lambda *_: alarms)
+    looking = calibrator(store, lambda *_: Alarmed(alarms))
     hours(store, looking, 1)
     with_all = looking.found[KEY].threshold
     peaks = Tail.from_dict(store.kept or {}).peaks
@@ -216,21 +256,18 @@ def test_alarms_stay_out_until_somebody_calls_them_false() -> None:
 
 
 def test_a_changed_wish_counts_at_once_and_a_changed_rule_begins_anew() -> None:
-    store, wished = FakeStore(), {KEY: WISHED}
-    looking = Calibrator(store, lambda: wished, no_alarms, RULE)
+    store, wished = FakeStore(), {KEY.camera: WISHED}
+    looking = Calibrator(store, lambda: [KEY], wished.__getitem__, no_alarms, RULE)
     hours(store, looking, 3)
     before = looking.found[KEY].threshold.value
-    wished[KEY] = 20.0
+    wished[KEY.camera] = 20.0
     looking.look_round()
     after = looking.found[KEY].threshold
     assert after.wished_per_day == 20.0 and before is not None
     assert after.value is not None and after.value > before
-    looking.rule = AlarmRule(frames=1, of=1)
+    looking.use(AlarmRule(frames=1, of=1), "spot")
     hours(store, looking, 0.1)
     assert looking.found[KEY].threshold.watched_s < 2000
-    wished.clear()
-    looking.look_round()
-    assert not looking.found
 
 
 def test_the_threshold_of_dspot_moves_with_the_mean() -> None:
@@ -260,15 +297,15 @@ def test_the_thread_keeps_going_through_whatever_its_callers_do() -> None:
     store.feed(np.random.default_rng(0).standard_normal(1000))
     rounds, enough = [0], threading.Event()
 
-    def keys() -> dict[BaselineKey, float]:
+    def keys() -> list[BaselineKey]:
         rounds[0] += 1
         if rounds[0] == 2:
             raise RuntimeError("a fault of the caller")
         if rounds[0] >= 4:
             enough.set()
-        return {KEY: WISHED}
+        return [KEY]
 
-    looking = Calibrator(store, keys, no_alarms, RULE, every_s=0.01)
+    looking = Calibrator(store, keys, wish, no_alarms, RULE, every_s=0.01)
     looking.start()
     try:
         assert enough.wait(30)
@@ -282,7 +319,7 @@ def test_with_a_real_window_in_redis(redis_client: redis.Redis, prefix: str) -> 
     rules = WindowRules(max_frames=600, max_age_s=1e9, warm_up_frames=50, relearn_after=10_000, mode=Mode.QUANTILE)
     window = RedisWindow(redis_client, prefix, rules, address="the test's")
     store = BaselineStore(redis_client, prefix)
-    looking = Calibrator(store, lambda: {KEY: 400.0}, no_alarms, RULE)
+    looking = Calibrator(store, lambda: [KEY], lambda camera: 400.0, no_alarms, RULE)
     scores = np.random.default_rng(5).standard_normal(9_000)
     start_ms = time.time_ns() // 1_000_000 - 9_000 * STEP_MS
     rule = Rule(Criterion.ABSOLUTE, 2.0, 0.0, 1.0)  # what is above is refused, and belongs to no alarm
@@ -297,9 +334,158 @@ def test_with_a_real_window_in_redis(redis_client: redis.Redis, prefix: str) -> 
     assert found.threshold.watched_s == pytest.approx(4_500, abs=20)
     kept = store.tail(KEY)
     assert kept is not None and Tail.from_dict(kept).frames >= 8_900
-    again = Calibrator(store, lambda: {KEY: 400.0}, no_alarms, RULE)
+    again = Calibrator(store, lambda: [KEY], lambda camera: 400.0, no_alarms, RULE)
     again.look_round()
     assert again.found[KEY].threshold.value == pytest.approx(found.threshold.value, abs=0.05)
     store.reset(KEY, "the test")
     looking.look_round()
     assert looking.found[KEY].threshold.value is None and looking.found[KEY].epoch == store.life(KEY).epoch
+
+
+def test_alarms_that_nobody_remembers_stay_alarms() -> None:
+    """The alerts of days ago are kept no more; their peaks must not turn into those of normal parts."""
+    store, known = FakeStore(), [Alarmed([])]
+    looking = calibrator(store, lambda *_: known[0])
+    hours(store, looking, 1)
+    peaks = sorted(Tail.from_dict(store.kept or {}).peaks, key=lambda p: p.value)
+    old = peaks[-1]
+    known[0] = Alarmed([(old.at_ms - 1000, old.at_ms + 1000)])
+    hours(store, looking, 0.1, seed=3)
+    value = looking.found[KEY].threshold.value
+    known[0] = Alarmed([], since_ms=old.at_ms + 1)
+    looking.look_round()
+    hours(store, looking, 0.1, seed=4)
+    assert [p.at_ms for p in Tail.from_dict(store.kept or {}).peaks if p.alarm] == [old.at_ms]
+    assert value is not None
+    known[0] = Alarmed([], since_ms=old.at_ms)
+    hours(store, looking, 0.1, seed=5)
+    assert not any(p.alarm for p in Tail.from_dict(store.kept or {}).peaks)
+
+
+def test_what_is_kept_counts_before_the_first_frame_is_judged() -> None:
+    store, fed = FakeStore(), [KEY]
+    first = calibrator(store)
+    hours(store, first, 2)
+    second = Calibrator(store, list, wish, no_alarms, RULE)
+    second.start()
+    try:
+        found = second.found[KEY].threshold
+    finally:
+        second.stop()
+    assert found.value == pytest.approx(first.found[KEY].threshold.value)
+    third = Calibrator(store, lambda: fed, wish, no_alarms, RULE)
+    third.look_round()
+    fed.clear()
+    third.look_round()
+    assert third.found[KEY].threshold.value == pytest.approx(found.value)
+
+
+def test_what_another_worker_has_found_is_there_when_a_camera_comes_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "LIST_EVERY_S", 0.0)
+    store, wished = FakeStore(), {KEY.camera: WISHED}
+    theirs, ours = calibrator(store), Calibrator(store, list, wished.__getitem__, no_alarms, RULE)
+    ours.look_round()
+    assert not ours.found
+    hours(store, theirs, 2)
+    ours.look_round()
+    before = ours.found[KEY].threshold
+    assert before.value == pytest.approx(theirs.found[KEY].threshold.value)
+    wished[KEY.camera] = 20.0
+    ours.look_round()
+    assert ours.found[KEY].threshold.wished_per_day == 20.0
+    store.reset()
+    ours.look_round()
+    assert not ours.found
+
+
+def test_a_baseline_that_is_gone_is_forgotten_after_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "LIST_EVERY_S", 0.0)
+    store, fed = FakeStore(), [KEY]
+    looking = Calibrator(store, lambda: fed, wish, no_alarms, RULE)
+    hours(store, looking, 0.5)
+    fed.clear()
+    store.times, store.scores, store.kept = [], [], None
+    looking.look_round()
+    assert KEY in looking.found
+    monkeypatch.setattr(rounds, "KNOWN_FOR_S", 0.0)
+    looking.look_round()
+    assert not looking.found
+
+
+def test_products_that_take_turns_each_get_a_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is not current is no longer held here, so it has to be kept when it leaves."""
+    monkeypatch.setattr(module, "SAVE_EVERY_S", 3600.0)
+    keys = [BaselineKey("line-1", "0123456789ab", product) for product in ("a", "b")]
+    stores = Stores({key: FakeStore() for key in keys})
+    current: list[BaselineKey] = []
+    looking = Calibrator(stores, lambda: current, wish, no_alarms, RULE)
+    rng = np.random.default_rng(0)
+    for _ in range(36):
+        for key in keys:
+            current[:] = [key]
+            stores.each[key].feed(rng.standard_normal(400))
+            looking.look_round()
+    looking.look_round()
+    for key in keys:
+        assert looking.found[key].threshold.value is not None
+        assert looking.found[key].threshold.watched_s == pytest.approx(7200, abs=60)
+    assert stores.each[keys[0]].kept is not None
+
+
+def test_one_bad_baseline_keeps_no_other_from_its_threshold() -> None:
+    bad, good = BaselineKey("line-0", "0123456789ab"), KEY
+    stores = Stores({bad: FakeStore(), good: FakeStore()})
+    looking = Calibrator(stores, lambda: [bad, good], wish, no_alarms, RULE)
+    stores.each[bad].feed(np.random.default_rng(1).standard_normal(1000))
+    looking.look_round()
+    before = looking.found[bad]
+    stores.broken[bad] = redis.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value")
+    with capture_logs() as logs:
+        hours(stores.each[good], looking, 2)
+    assert looking.found[good].threshold.value is not None
+    assert looking.found[bad] == before
+    told = [(entry["event"], entry["camera"]) for entry in logs if entry["event"] != "threshold_found"]
+    assert told == [("threshold_stays_as_it_is", "line-0")]
+    looking.stop()
+    assert stores.each[good].kept is not None
+
+
+def test_rule_and_method_change_together() -> None:
+    """Another thread sets them, in the middle of a round as well."""
+    keys = [BaselineKey(f"line-{n}", "0123456789ab") for n in range(2)]
+    stores = Stores({key: FakeStore() for key in keys})
+    rng = np.random.default_rng(0)
+    for store in stores.each.values():
+        store.feed(rng.standard_normal(1000))
+
+    def alarms(camera: str, from_ms: int, to_ms: int) -> Alarmed:
+        looking.use(AlarmRule(frames=1, of=1), "dspot")
+        return Alarmed([])
+
+    looking = Calibrator(stores, lambda: keys, wish, alarms, RULE)
+    with capture_logs() as logs:
+        looking.look_round()
+        assert {looking.found[key].threshold.method for key in keys} == {"spot"}
+        looking.look_round()
+        assert {looking.found[key].threshold.method for key in keys} == {"dspot"}
+    assert "threshold_stays_as_it_is" not in [entry["event"] for entry in logs]
+
+
+@pytest.mark.parametrize("damage", ["json", "type"])
+def test_a_damaged_tail_in_redis_is_begun_anew(redis_client: redis.Redis, prefix: str, damage: str) -> None:
+    rules = WindowRules(max_frames=600, max_age_s=1e9, warm_up_frames=50, relearn_after=10_000, mode=Mode.QUANTILE)
+    window = RedisWindow(redis_client, prefix, rules, address="the test's")
+    store = BaselineStore(redis_client, prefix)
+    start_ms = time.time_ns() // 1_000_000 - 600 * STEP_MS
+    rule = Rule(Criterion.ABSOLUTE, 9.0, 0.0, 1.0)
+    scores = np.random.default_rng(5).standard_normal(600)
+    window.judge([Entry(KEY, str(i), float(score), start_ms + i * STEP_MS, rule) for i, score in enumerate(scores)])
+    place = places_of(prefix, 1, KEY).tail
+    if damage == "json":
+        redis_client.set(place, f"{store.life(KEY).epoch} {{no json")
+    else:
+        redis_client.lpush(place, "no text")
+    looking = Calibrator(store, lambda: [KEY], wish, no_alarms, RULE)
+    looking.look_round()
+    assert looking.found[KEY].threshold.watched_s > 200
+    assert store.tail(KEY) is not None

@@ -8,17 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.judging.baseline.port import BaselineKey
 from monitor.judging.episodes import (
     Change,
     EpisodeRule,
     Episodes,
+    EpisodeState,
     Hold,
     Reason,
     Severity,
     Transition,
 )
 from monitor.judging.judge import Verdict
-from tests.monitor.scenes import STEP_NS, verdict
+from tests.monitor.scenes import STEP_NS, T0_NS, verdict
 
 RULE = EpisodeRule(fire_frames=3, fire_of=5, resolve_frames=4, cooldown_s=0)
 
@@ -264,8 +266,100 @@ def marked(pattern: str, rule: EpisodeRule) -> str:
 @pytest.mark.parametrize(
     ("rule", "pattern", "states"),
     [
-        (EpisodeRule(2, 3, 2, 0), "..x..xx.x...", "qqpppppFrfrQq"[:0] or "qqpppp Frfr Q".replace(" ", "")),
+        (EpisodeRule(2, 3, 2, 0), "..x...xx.x...", "qqpppqpFrfrQq"),
+        # Between the two thresholds: no end, and the count begins anew; without a lower one it is a normal frame.
+        (EpisodeRule(2, 3, 3, 0, below=0.9), "xx..-..-...", "pFrrfrrfrrQ"),
+        (EpisodeRule(2, 3, 3, 0), "xx..-...", "pFrrQqqq"),
+        (EpisodeRule(2, 3, 1, 0), "---------", "qqqqqqqqq"),
+        # Enough of them, for three steps without a break.
+        (EpisodeRule(2, 3, 1, 0, fire_s=3 * STEP_S), "xx.xx.xx", "ppppFQpp"),
+        (EpisodeRule(2, 3, 1, 0, fire_s=3 * STEP_S), "x.x..xxxxx", "pppppppppF"),
+        (EpisodeRule(2, 3, 2, 0, resolve_s=4 * STEP_S), "xx....x......", "pFrrrrfrrrrQq"),
+        (EpisodeRule(2, 3, 2, cooldown_s=5 * STEP_S), "xx..xx.xxxxx", "pFrQppppFfff"),
     ],
 )
 def test_the_states_of_a_camera(rule: EpisodeRule, pattern: str, states: str) -> None:
     assert marked(pattern, rule) == states
+
+
+@pytest.mark.parametrize("critical_at", [2.0, 4.0])
+def test_how_far_above_the_threshold_is_critical_can_be_set(critical_at: float) -> None:
+    for score, critical in ((critical_at * 2, True), (critical_at * 2 - 0.1, False)):
+        transition = Episodes(EpisodeRule(1, 1, 1, 0, critical_at=critical_at)).step(verdict(0, True, score))
+        assert transition is not None and (transition.episode.severity is Severity.CRITICAL) is critical
+
+
+def gated(pattern: str, closed: dict[int, Reason], rule: EpisodeRule = RULE) -> tuple[list[int], list[Reason]]:
+    """At which frames episodes began, and what was told as held back. closed: frames at which the gate is shut."""
+    told_of: list[Reason] = []
+    episodes = Episodes(
+        rule,
+        lambda camera, at_ns: closed.get((at_ns - T0_NS) // STEP_NS),
+        lambda camera, reason: told_of.append(reason),
+    )
+    found = play(pattern, rule, episodes)
+    assert sum(episodes.held_back.values()) == len(told_of)
+    return [i for i, t in found if t.change is Change.FIRING], told_of
+
+
+def test_a_gate_holds_back_counts_once_and_lets_in_what_is_still_anomalous() -> None:
+    storm = dict.fromkeys(range(8), Reason.STORM)
+    assert gated("xxxxxxxxxx", storm) == ([8], [Reason.STORM])
+    assert gated("xxx.......", storm) == ([], [Reason.STORM])
+    assert gated("xxx.....xxxxx", dict.fromkeys(range(11), Reason.MAINTENANCE)) == ([11], [Reason.MAINTENANCE] * 2)
+    assert gated("xxxxxxxxxx", storm | {3: Reason.MAINTENANCE}) == ([8], [Reason.STORM, Reason.MAINTENANCE])
+
+
+def test_what_was_let_in_late_begins_with_the_frames_of_then() -> None:
+    episodes = Episodes(RULE, lambda camera, at_ns: Reason.STORM if at_ns < T0_NS + 8 * STEP_NS else None)
+    ((at, transition),) = play("xxxxxxxxxx", episodes=episodes)
+    assert at == 8 and transition.episode.started_at_ns == verdict(4, True).frame.captured_at_ns
+
+
+def test_no_cool_down_follows_what_was_not_told() -> None:
+    closed = dict.fromkeys(range(2, 5), Reason.STORM)
+    assert gated("xxx.....xxx", closed, replace(RULE, cooldown_s=60)) == ([10], [Reason.STORM])
+
+
+def test_the_gate_holds_back_what_waited_for_a_suspicion_too() -> None:
+    episodes = Episodes(RULE, lambda camera, at_ns: Reason.MAINTENANCE)
+    for i in range(3):
+        episodes.step(verdict(i, True), Hold.SUSPECT)
+    assert episodes.let_go("line-1") is None and episodes.undecided() == []
+    assert episodes.held_back == {("line-1", Reason.MAINTENANCE): 1}
+
+
+def of_product(seq: int, anomalous: bool, product: str) -> Verdict:
+    return replace(verdict(seq, anomalous), key=BaselineKey("line-1", "m", product))
+
+
+def test_a_changeover_drops_what_is_pending_and_nothing_that_fires() -> None:
+    episodes = Episodes(RULE)
+    assert [episodes.step(of_product(i, True, "lids" if i < 2 else "cups")) for i in range(4)] == [None] * 4
+    fired = episodes.step(of_product(4, True, "cups"))
+    assert fired is not None and fired.episode.started_at_ns == verdict(2, True).frame.captured_at_ns
+    assert episodes.step(of_product(5, True, "lids")) is None and episodes.active("line-1") == fired.episode
+    by_hand = Episodes(RULE)
+    for i in range(2):
+        by_hand.step(verdict(i, True))
+    by_hand.changeover("line-1")
+    assert by_hand.state("line-1") is EpisodeState.QUIET and by_hand.step(verdict(2, True)) is None
+
+
+def test_a_rule_may_change_between_two_frames() -> None:
+    episodes = Episodes(EpisodeRule(4, 20, 9, 0))
+    for i in range(3):
+        episodes.step(verdict(i, True))
+    episodes.rule = EpisodeRule(2, 2, 1, 0)
+    assert episodes.step(verdict(3, False)) is None
+    for i, change in ((4, None), (5, Change.FIRING), (6, Change.RESOLVED)):
+        transition = episodes.step(verdict(i, i < 6))
+        assert (transition and transition.change) is change
+
+
+def test_pictures_that_nobody_will_ask_for_are_let_go() -> None:
+    episodes = Episodes(EpisodeRule(50, 100, 1, 0))
+    for i in range(40):
+        episodes.step(verdict(i, True, 3.0 + i))
+    looks = episodes._cameras["line-1"].recent
+    assert len(looks) == 40 and sum(look.verdict is not None for look in looks) == 1

@@ -106,6 +106,56 @@ def test_what_people_say_survives_what_the_pipeline_writes(outbox: Outbox, redis
         outbox.acknowledge("999", "Ann")
 
 
+def test_an_event_that_is_told_again_is_in_once(outbox: Outbox, redis_client: redis.Redis) -> None:
+    assert outbox.write(event(1), 60) is True
+    assert outbox.write(event(1), 60) is False
+    assert outbox.write(event(1, ended=True), 60) is True
+    # A worker that judged the camera before this one did, and is late.
+    assert outbox.write(event(1), 60) is False and outbox.write(event(1, ended=True), 60) is False
+    assert outbox.firing() == [] and outbox.get("1").ended_at is not None
+    assert [e["id"] for e in events(redis_client, outbox)] == ["1.firing", "1.resolved"]
+
+
+def test_an_alert_that_ends_elsewhere_keeps_its_picture_and_its_model(outbox: Outbox) -> None:
+    shown = alert(1).model_copy(update={"evidence_url": "http://here/1.jpg", "model": "the first"})
+    outbox.write(Event("linewatch.alert.firing", T0_NS, shown), 60)
+    outbox.write(event(1, ended=True), 60)
+    assert (outbox.get("1").evidence_url, outbox.get("1").model) == ("http://here/1.jpg", "the first")
+
+
+def doc(number: int, at_ns: int = T0_NS, stream: str = "t/0", **more: Any) -> str:
+    return json.dumps({"v": 1, "marks": {stream: [number, at_ns]}, **more})
+
+
+def test_the_state_of_cameras_is_written_with_the_event(outbox: Outbox) -> None:
+    outbox.write(event(1), 60, {"line-1": doc(1), "line-2": doc(2)})
+    assert outbox.states(["line-1", "line-2", "line-3"]) == {"line-1": doc(1), "line-2": doc(2)}
+    outbox.write(event(1), 60, {"line-1": doc(5)})  # told again, but judged further
+    outbox.keep({"line-2": doc(6)})
+    assert outbox.states(["line-1", "line-2"]) == {"line-1": doc(5), "line-2": doc(6)}
+    assert outbox.states([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("kept", "new", "taken"),
+    [
+        (doc(5), doc(4), False),  # by the worker that had the camera before
+        (doc(5), doc(5, cool_until_ns=1), True),
+        (doc(5), doc(4, T0_NS + 1_000_000), True),  # a source that counts anew
+        (doc(5), doc(6, T0_NS - 1_000_000), True),  # a clock that was set back
+        (doc(5), doc(1, stream="t/1"), True),
+        ("{", doc(1), True),
+        ("[1]", doc(1), True),
+        ('{"v":9,"marks":{"t/0":"far"}}', doc(1), True),
+        ('{"v":9,"marks":[[7,7]]}', doc(1), True),
+    ],
+)
+def test_a_state_that_is_behind_is_refused(outbox: Outbox, kept: str, new: str, taken: bool) -> None:
+    outbox.keep({"line-1": kept})
+    outbox.keep({"line-1": new, "line-2": new})
+    assert outbox.states(["line-1", "line-2"]) == {"line-1": new if taken else kept, "line-2": new}
+
+
 class Peer:
     """A channel whose other side can be told how to behave."""
 
@@ -182,7 +232,8 @@ def test_what_is_refused_is_put_aside_and_does_not_block(
     outbox.write(event(2), 60)
     dispatch(peer)
     assert until(lambda: peer.got == ["2.firing"])
-    ((_, letter),) = redis_client.xrange(f"{outbox.stream}:dead:peer")
+    rows: Any = redis_client.xrange(f"{outbox.stream}:dead:peer")
+    ((_, letter),) = rows
     assert json.loads(letter["event"])["id"] == "1.firing"
 
 

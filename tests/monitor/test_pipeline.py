@@ -152,6 +152,7 @@ def run(
 
     stages = Stages(
         outlet=outlet,
+        retired=lambda camera: None,
         inbox=inbox,
         decoder=Decoder(lambda: Optics("m", lambda camera: "", lambda frame, pixels: pixels), 1 << 20, 1),
         worker=worker,

@@ -108,8 +108,51 @@ def test_the_run_goes_on_while_its_only_source_is_replaced_and_ends_with_the_new
     joined.start()
     assert until(lambda: old.sent > 0)
     lab.readers.replace([old], [new])
+    assert until(lambda: new.sent == 3)
+    lab.desks["fake:old"].finish()
     joined.join(10)
     assert not joined.is_alive() and new.sent == 3
+
+
+def test_what_comes_in_the_place_of_another_begins_when_that_is_closed() -> None:
+    old, new = Camera("line-1"), Camera("line-1")
+    lab = Lab(old)
+    lab.readers.start()
+    assert until(lambda: old.sent > 5)
+    desk = lab.desks["fake:line-1"]
+    lab.readers.replace([old], [new])
+    assert not until(lambda: new.sent > 0, timeout_s=0.5) and old.closed_after == []
+    desk.finish()
+    assert until(lambda: new.sent > 3) and len(old.closed_after) == 1
+    lab.readers.stop()
+    lab.readers.join()
+    lab.readers.close()
+    assert len(new.closed_after) == 1
+
+
+def test_a_camera_that_nobody_reads_any_more_is_retired() -> None:
+    old, retired = Camera("old"), list[str]()
+    lab = Lab(old, Camera("stays"))
+    lab.readers._retired = retired.append
+    lab.readers.start()
+    lab.readers.replace([old], [])
+    lab.desks["fake:old"].finish()
+    assert until(lambda: retired == ["old"])
+    lab.readers.stop()
+    lab.readers.join()
+
+
+def test_one_that_was_taken_out_just_before_the_end_is_closed_as_well() -> None:
+    old = Camera("old")
+    lab = Lab(old, Camera("stays"))
+    lab.readers.start()
+    assert until(lambda: old.sent > 2)
+    lab.readers.replace([old], [Camera("late")])
+    lab.readers.stop()
+    lab.desks["fake:old"].finish()
+    lab.readers.join()
+    lab.readers.close()
+    assert len(old.closed_after) == 1
 
 
 def test_after_stop_nothing_new_is_read() -> None:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,17 +115,30 @@ def test_the_topic_itself_can_be_read_with_other_settings(
 ) -> None:
     """The source is taken out, what it had under way is finished and committed, and a new one goes on from there."""
     with Running(config, tmp_path) as running:
-        feed.send(50)
-        assert until(lambda: account(running, "line-1")["scored"] > 0)
+        sending = threading.Thread(target=feed.send, args=(600,))  # all the time, so that frames are under way
+        sending.start()
+        assert until(lambda: account(running, "line-1")["scored"] > 20)
         changed = copy.deepcopy(config)
         changed["sources"][0]["kafka"]["max_message_bytes"] = 2_000_000
         running.write(changed)
         assert running.post("/api/reload")[0] == 200
-        feed.send(50)
-        assert until(lambda: account(running, "line-1")["scored"] >= 100)
+        sending.join()
+        assert until(lambda: account(running, "line-1")["scored"] >= 600)
         assert until(lambda: balanced(account(running, "line-1")))
         time.sleep(1)  # what was delivered twice would have come by now
-        assert account(running, "line-1")["captured"] == 100
+        assert account(running, "line-1")["captured"] == 600
+
+
+def test_a_camera_that_is_taken_out_leaves_no_alert_behind(
+    config: dict[str, Any], model: tuple[Path, bytes, bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "odd.jpg").write_bytes(model[2])
+    odd = {"files": {"camera": "odd", "path": str(tmp_path / "odd.jpg"), "loop": True, "fps": 20}}
+    with Running(config | {"sources": [*config["sources"], odd]}, tmp_path) as running:
+        assert until(lambda: [a["ended_at"] for a in running.json("/api/alerts")["alerts"]] == [None])
+        running.write(config)
+        assert running.post("/api/reload")[0] == 200
+        assert until(lambda: running.json("/api/alerts")["alerts"][0]["ended_at"] is not None)
 
 
 def test_another_model_scores_from_the_next_batch_on(

@@ -385,6 +385,8 @@ def test_another_sites_page_cannot_change_anything(calm_line: dict[str, Any], tm
         url = "/api/alerts/abc/acknowledge"
         assert running.get(url, "POST", **{"sec-fetch-site": "cross-site"})[0] == 403
         assert running.get(url, "POST", **{"sec-fetch-site": "same-origin"})[0] == 404
+        assert running.get(url, "POST", origin="http://evil.example")[0] == 403  # plain http elsewhere says no more
+        assert running.get(url, "POST", origin=running.url)[0] == 404
         assert running.get("/api/alerts/..%2f..%2fetc/evidence.jpg")[0] in (404, 422)
 
 

@@ -26,7 +26,7 @@ class Library:
     def __init__(self, client: Client, file: str) -> None:
         """Nothing is asked of Redis before the first call."""
         self._client: Any = client
-        self._is_cluster = isinstance(client, RedisCluster)
+        self._is_cluster = isinstance(client, RedisCluster) or getattr(type(client), "IS_CLUSTER", False)
         self._file = file
         self._loaded = False
 

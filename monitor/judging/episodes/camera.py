@@ -103,7 +103,7 @@ class CameraEpisodes:
 
     def due(self, at_ns: int, rule: EpisodeRule) -> Onset | None:
         """What an episode that is to begin now begins with."""
-        if self.since_ns is None or at_ns - self.since_ns < rule.fire_s * 1e9:
+        if self.since_ns is None or at_ns - self.since_ns < round(rule.fire_s * 1e9):
             return None
         return self.onset
 

@@ -197,7 +197,7 @@ class Episodes:
     def _begin(self, name: str, camera: CameraEpisodes, onset: Onset, at_ns: int) -> Transition | None:
         """Begin an episode, or hold it back."""
         cool_ns = camera.cool_until_ns - at_ns
-        if 0 < cool_ns <= self.rule.cooldown_s * 1e9:  # longer: the camera's clock was set back
+        if 0 < cool_ns <= round(self.rule.cooldown_s * 1e9):  # longer: the camera's clock was set back
             reason: Reason | None = Reason.COOL_DOWN
         else:
             reason = self.gate(name, at_ns)
@@ -244,7 +244,7 @@ class Episodes:
             return None
         since_ns = at_ns if camera.normal_since_ns is None else min(camera.normal_since_ns, at_ns)
         camera.normal_in_a_row, camera.normal_since_ns = camera.normal_in_a_row + 1, since_ns
-        if camera.normal_in_a_row < self.rule.resolve_frames or at_ns - since_ns < self.rule.resolve_s * 1e9:
+        if camera.normal_in_a_row < self.rule.resolve_frames or at_ns - since_ns < round(self.rule.resolve_s * 1e9):
             return None
         ended = replace(firing, ended_at_ns=max(at_ns, firing.started_at_ns))
         camera.firing = None

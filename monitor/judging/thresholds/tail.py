@@ -68,12 +68,13 @@ class Tail:
         """The peaks [N] that lie in alarms, or those that do not."""
         return np.array([p.value for p in self.peaks if p.alarm is alarm], dtype=np.float64)
 
-    def marked(self, alarms: Stretches) -> Tail:
-        """The same, with what lies in an alarm told anew: alarms end, and people find them false."""
+    def marked(self, alarms: Stretches, since_ms: int | None = None) -> Tail:
+        """The same, with what lies in an alarm told anew: alarms end, and people find them false. since_ms: of what was
+        before, `alarms` does not know all; peaks from then stay marked as they are."""
         spans = np.array(sorted(alarms), dtype=np.int64).reshape(-1, 2)
         inside = within(np.array([p.at_ms for p in self.peaks], dtype=np.int64), spans)
         peaks = tuple(
-            p if p.alarm == bool(now) else replace(p, alarm=bool(now))
+            p if p.alarm == bool(now) or (since_ms is not None and p.at_ms < since_ms) else replace(p, alarm=bool(now))
             for p, now in zip(self.peaks, inside, strict=True)
         )
         return self if peaks == self.peaks else replace(self, peaks=peaks)
