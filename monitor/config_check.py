@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from monitor.inputs import Input
 from monitor.named_files import missing_files
 from monitor.settings import Settings
 from monitor.settings_file import ConfigError, line_of
+from monitor.shown import may_hold_password, without
 
 
-def check_files(settings: Settings, config: Path) -> None:
-    """Files that a configuration names and that are not there, folders that cannot be made. Raises ConfigError."""
+def check_files(settings: Settings, config: Path, known: Sequence[Input] = ()) -> None:
+    """Files that a configuration names and that are not there, folders that cannot be made. Raises ConfigError.
+
+    known: sources that are read already. Their files are not asked for: they may have been read to their end, and
+    taken away since.
+    """
     faults = []
     folders = [("evidence", settings.evidence.dir)]
     if settings.recording is not None:
@@ -25,6 +32,9 @@ def check_files(settings: Settings, config: Path) -> None:
             f"{line_of(config, 'model', 'checkpoint')}: no file {settings.model.checkpoint}; "
             "`linewatch train` makes one"
         )
-    faults += missing_files(settings.sources, config)
+    # An empty entry in the place of each that is known: the others keep their numbers.
+    faults += missing_files([Input.model_construct() if e in known else e for e in settings.sources], config)
     if faults:
-        raise ConfigError("\n".join(faults))
+        named = [str(settings.model.checkpoint), *(str(folder) for _, folder in folders)]
+        named += [entry.files.path for entry in settings.sources if entry.files is not None]
+        raise ConfigError(without("\n".join(faults), filter(may_hold_password, named)))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import zoneinfo
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from monitor.alert_settings import Threshold
 from monitor.scoring.region import Region, check_region
 from monitor.section import Section
+from monitor.shown import shown
 
 Point = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=200)]
@@ -20,14 +22,22 @@ Pattern = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 Product = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,128}$")]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+def _time(value: Any) -> Any:
+    if not isinstance(value, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value.strip(), re.ASCII):
+        raise ValueError(f'expected a time of day from "00:00" to "23:59", found {shown(value)}')
+    return value
+
+
+TimeOfDay = Annotated[str, BeforeValidator(_time)]
 
 
 def _zone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
     except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
-        raise ValueError(f"no time zone {name!r}; expected one like Europe/Berlin or UTC") from None
+        raise ValueError(f"no time zone {shown(name)}; expected one like Europe/Berlin or UTC") from None
     return name
 
 

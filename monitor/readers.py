@@ -46,12 +46,16 @@ class Readers:
         self._lock = threading.Lock()
         self._change = threading.Lock()  # one change at a time
         self._stopped = threading.Event()
+        self._started = False
         self._exchanging = 0
         self._exchanges: list[threading.Thread] = []
         self._readers = [self._reader(source) for source in sources]
 
     def start(self) -> None:
-        for reader in self._readers:
+        with self._lock:
+            self._started = True
+            waiting = list(self._readers)
+        for reader in waiting:
             reader.thread.start()
 
     def stop(self) -> None:
@@ -129,7 +133,8 @@ class Readers:
                 return
             arriving = [self._reader(source) for source in sources]
             self._readers += arriving
-        for reader in arriving:
+            started = self._started  # otherwise they begin with the others
+        for reader in arriving if started else ():
             reader.thread.start()
 
     def _let_go(self, reader: _Reader) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ FLUSH_S = 1.0
 PIECE = 2_000
 """Records in one write."""
 SWEEP_EVERY_S = 3600.0
+JUMP_S = 86_400.0
+"""A clock that goes ahead by more at once is not believed at once."""
 DAY = re.compile(r"scores-(\d{4}-\d{2}-\d{2})\.jsonl")
 
 
@@ -48,13 +51,16 @@ class ScoreRecorder:
         max_waiting: int = MAX_WAITING,
         flush_s: float = FLUSH_S,
         now_s: Callable[[], float] = time.time,
+        elapsed_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """keep_days: files of days that ended longer ago are deleted, at the start and every hour."""
+        """keep_days: files of days that ended longer ago, and that nobody wrote to since, are deleted, at the start and
+        every hour. now_s: the time of day, which may jump; elapsed_s: one that never does."""
         self._folder = folder
         self._keep_s = keep_days * 86_400
         self._max_waiting = max_waiting
         self._flush_s = flush_s
         self._now_s = now_s
+        self._elapsed_s = elapsed_s
         self._waiting: deque[Mapping[str, Any]] = deque()
         self._change = threading.Condition()
         self._closing = False
@@ -62,6 +68,7 @@ class ScoreRecorder:
         self._full = False
         self._trouble: str | None = None
         self._next_sweep_s = -math.inf
+        self._clocks: tuple[float, float] | None = None
         self._thread = threading.Thread(target=self._run, name="record-scores", daemon=True)
         self._thread.start()
 
@@ -102,6 +109,7 @@ class ScoreRecorder:
         self._thread.join(10)
 
     def _run(self) -> None:
+        self._clocks = self._left_off()
         while True:
             with self._change:
                 if not self._closing:
@@ -116,23 +124,27 @@ class ScoreRecorder:
             self._sweep()
 
     def _put(self, records: list[Mapping[str, Any]]) -> None:
-        written = 0
+        written, trouble, lines = 0, None, []
+        for record in records:
+            try:
+                lines.append(json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode())
+            except (TypeError, ValueError, RecursionError) as error:  # say a camera's name that is no text
+                trouble = f"a record that is no JSON: {error}"
         try:
-            lines = [json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() for record in records]
-            written = self._append(lines)
-            trouble = None if written == len(lines) else "the disk is full"
+            written = self._append(lines) if lines else 0
+            if written < len(lines):
+                trouble = "the disk is full"
         except OSError as error:
             trouble = error.strerror or type(error).__name__
-        except (TypeError, ValueError) as error:  # a fault of ours must not end the recording
-            trouble = f"a record that is no JSON: {error}"
+        before = self._trouble
+        self._trouble = None if trouble is None else f"scores cannot be recorded in {self._folder}: {trouble}"
         with self._change:
             self._written += written
             self._dropped += len(records) - written
-        if trouble is not None and self._trouble is None:
+        if trouble is not None and before is None:
             log.warning("scores_not_recorded", folder=str(self._folder), reason=trouble)
-        elif trouble is None and self._trouble is not None:
+        elif trouble is None and before is not None:
             log.info("scores_recorded_again", folder=str(self._folder), lost=self.dropped())
-        self._trouble = None if trouble is None else f"scores cannot be recorded in {self._folder}: {trouble}"
 
     def _append(self, lines: list[bytes]) -> int:
         """How many lines are wholly in the file. Raises OSError where none is."""
@@ -151,25 +163,43 @@ class ScoreRecorder:
             whole += taken >= end
         return whole
 
+    def _left_off(self) -> tuple[float, float] | None:
+        """The time of day (when the newest file was written) and the time that never jumps, at the start."""
+        newest_s = max((written for _, written in self._files()), default=None)
+        return None if newest_s is None else (newest_s, self._elapsed_s())
+
     def _sweep(self) -> None:
         """Delete the files of days that are over for longer than the retention."""
-        now_s = self._now_s()
-        if now_s < self._next_sweep_s:
+        elapsed_s = self._elapsed_s()
+        if elapsed_s < self._next_sweep_s:
             return
-        self._next_sweep_s = now_s + SWEEP_EVERY_S
-        try:
-            files = list(self._folder.iterdir())
-        except OSError:
-            return  # not there yet, or told when the next record is written
-        for file in files:
-            day = day_of(file)
-            if day is None or _end_s(day) >= now_s - self._keep_s:
-                continue
+        self._next_sweep_s = elapsed_s + SWEEP_EVERY_S
+        now_s = self._now_s()
+        before, self._clocks = self._clocks, (now_s, elapsed_s)
+        old = [file for file, written_s in self._files() if max(_over_s(file), written_s) < now_s - self._keep_s]
+        ahead_s = 0.0 if before is None else now_s - before[0] - (elapsed_s - before[1])
+        if old and ahead_s > JUMP_S:
+            days = round(ahead_s / 86_400, 1)
+            log.warning("scores_kept_for_now", folder=str(self._folder), files=len(old), clock_ahead_by_days=days)
+            return  # The next sweep takes them, where the clock is as it should be, or stays so.
+        for file in old:
             try:
                 file.unlink(missing_ok=True)  # another worker may sweep the same folder
                 log.info("scores_forgotten", file=file.name)
             except OSError as error:
                 log.warning("scores_not_deleted", file=str(file), error=error.strerror)
+
+    def _files(self) -> list[tuple[Path, float]]:
+        """The files of scores, each with when it was last written (seconds since the epoch)."""
+        found = []
+        try:
+            for file in self._folder.iterdir():
+                if day_of(file) is not None:
+                    with suppress(FileNotFoundError):  # another worker swept it this moment
+                        found.append((file, file.stat().st_mtime))
+        except OSError:
+            pass  # not there yet, or told when the next record is written
+        return found
 
 
 def recorded(
@@ -203,7 +233,9 @@ def day_of(file: Path) -> date | None:
         return None
 
 
-def _end_s(day: date) -> float:
-    if day == date.max:
+def _over_s(file: Path) -> float:
+    """When the day in its name is over."""
+    day = day_of(file)
+    if day is None or day == date.max:
         return math.inf
     return datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC).timestamp()

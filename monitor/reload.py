@@ -14,8 +14,10 @@ from pydantic import BaseModel
 
 from models.checkpoint import CheckpointError
 from monitor.config_check import check_files
+from monitor.scoring.region import RegionError
 from monitor.settings import Settings
 from monitor.settings_file import ConfigError, line_of, load_settings
+from streams.redact import redact_text
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +42,7 @@ class Live(Protocol):
     """What a configuration is applied to.
 
     `prepare` makes everything ready that can fail (a model is loaded, sources are checked) and changes nothing;
-    raises CheckpointError, ValueError or OSError. `apply` then takes it over, and does not fail.
+    raises CheckpointError, RegionError, or whatever else went wrong. `apply` then takes it over, and does not fail.
     """
 
     def prepare(self, settings: Settings) -> Callable[[], None]: ...
@@ -54,6 +56,14 @@ class Loaded:
     refused: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    settings: Settings
+    changed: list[str]
+    model: tuple[int, int] | None
+    apply: Callable[[], None]
+
+
 class Reloader:
     """Reads the file again and takes it over. Thread-safe; one reload at a time."""
 
@@ -64,6 +74,7 @@ class Reloader:
         self._settings = settings
         self._live = live
         self._told = told
+        self._model = _stamp(settings.model.checkpoint)
         self._lock = threading.Lock()
         self.loaded = Loaded(time.time())
         told(self.loaded, "start")
@@ -72,22 +83,26 @@ class Reloader:
         """The keys that changed. Raises ConfigError with file, line and key; everything is as before then."""
         with self._lock:
             try:
-                changed = self._take()
+                ready = self._ready()
             except ConfigError as error:
-                self.loaded = Loaded(self.loaded.at_s, str(error))
-                log.error("configuration_refused", error=str(error), remedy="mend the file and reload again")
-                self._told(self.loaded, "refused")
+                self._refuse(error, error)
                 raise
+            except Exception as error:
+                refused = ConfigError(f"{self._path}: {type(error).__name__}: {redact_text(str(error), '')}")
+                self._refuse(refused, error)
+                raise refused from None
+            ready.apply()
+            self._settings, self._model, changed = ready.settings, ready.model, ready.changed
             self.loaded = Loaded(time.time())
             log.info("configuration_taken", changed=changed)
             self._told(self.loaded, "taken")
             return changed
 
-    def _take(self) -> list[str]:
+    def _ready(self) -> _Ready:
+        """Everything that can fail. What cannot change is looked at first, before anything is made for it."""
         if self._path is None:
             raise ConfigError("this configuration did not come from a file: there is nothing to read again")
         settings = load_settings(self._path)
-        check_files(settings, self._path)
         changed = changed_keys(self._settings, settings)
         fixed = [key for key in changed if key.startswith(NEEDS_RESTART)]
         if fixed:
@@ -98,15 +113,26 @@ class Reloader:
                     for key in fixed
                 )
             )
+        check_files(settings, self._path, self._settings.sources)
+        model = _stamp(settings.model.checkpoint)
+        if model != self._model and "model.checkpoint" not in changed:
+            changed.append("model.checkpoint")
         try:
-            apply = self._live.prepare(settings)
+            return _Ready(settings, changed, model, self._live.prepare(settings))
         except CheckpointError as error:
             raise ConfigError(f"{line_of(self._path, 'model', 'checkpoint')}: {error}") from None
-        except (ValueError, OSError) as error:
-            raise ConfigError(f"{self._path}: {error}") from None
-        apply()
-        self._settings = settings
-        return changed
+        except RegionError as error:
+            raise ConfigError(f"{line_of(self._path, 'cameras')}: {error}") from None
+
+    def _refuse(self, refused: ConfigError, cause: Exception) -> None:
+        self.loaded = Loaded(self.loaded.at_s, str(refused))
+        log.error(
+            "configuration_refused",
+            error=str(refused),
+            type=type(cause).__name__,
+            remedy="mend the file and reload again",
+        )
+        self._told(self.loaded, "refused")
 
 
 def changed_keys(before: BaseModel, after: BaseModel, path: str = "") -> list[str]:
@@ -125,3 +151,12 @@ def changed_keys(before: BaseModel, after: BaseModel, path: str = "") -> list[st
 
 def _same_section(old: Any, new: Any) -> bool:
     return isinstance(old, BaseModel) and type(old) is type(new)
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    """What tells that a file was written anew; None where it is not there."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, model_validator
 
+from monitor.shown import NOT_SHOWN, may_hold_password, shown
 from streams.camera_id import checked_camera
 
 
@@ -14,7 +15,9 @@ def _servers(value: str) -> str:
     for server in value.split(","):
         host, _, port = server.strip().rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 1 << 16:
-            raise ValueError(f"expected host:port, several parted by commas, found {server.strip()!r}")
+            # A comma may be part of a password: all of the text decides, not this piece.
+            found = NOT_SHOWN if may_hold_password(value) else shown(server.strip())
+            raise ValueError(f"expected host:port, several parted by commas, found {found}")
     return value
 
 
@@ -27,7 +30,7 @@ Topic = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 class Section(BaseModel):
     """A part of the tree: unknown keys are errors, values do not change, secrets may come as `<key>_file`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -40,11 +43,14 @@ class Section(BaseModel):
                 continue
             if name in data:
                 raise ValueError(f"give either {name} or {name}_file, not both")
-            file = Path(str(data.pop(f"{name}_file"))).expanduser()
+            given = str(data.pop(f"{name}_file"))
             try:
-                data[name] = file.read_text(encoding="utf-8").strip()
+                data[name] = Path(given).expanduser().read_text(encoding="utf-8").strip()
             except OSError as error:
-                raise ValueError(f"{name}_file: cannot read {file}: {error.strerror}") from None
+                what = NOT_SHOWN if may_hold_password(given) else given
+                raise ValueError(f"{name}_file: cannot read {what}: {error.strerror}") from None
+            except (ValueError, RuntimeError):
+                raise ValueError(f"{name}_file: expected the path of a file with UTF-8 text") from None
         return data
 
 

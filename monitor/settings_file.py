@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -15,7 +16,10 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from monitor.plain_yaml import PlainLoader
 from monitor.settings import Settings
+from monitor.shown import may_hold_password, shown, sort_of, texts_in, without
+from streams.redact import HIDDEN
 
 PREFIX = "LINEWATCH_"
 NOT_SETTINGS = frozenset({"LINEWATCH_DATA"})
@@ -23,6 +27,10 @@ NOT_SETTINGS = frozenset({"LINEWATCH_DATA"})
 
 BRANCHES = frozenset({"float", "int", "str", "constrained-str", "constrained-float"})
 """What pydantic calls the branches of a union."""
+
+SECTIONS = frozenset({"model_type", "model_attributes_type", "dict_type", "mapping_type"})
+LISTS = frozenset({"tuple_type", "list_type"})
+"""Pydantic's kinds of faults where a plain value stands for a section, or for a list."""
 
 Path_ = tuple[str | int, ...]
 Tree = TypeVar("Tree", bound=BaseModel)
@@ -52,7 +60,7 @@ def load_tree(path: Path, tree: type[Tree], environ: Mapping[str, str] | None = 
     data = document.data if document.data is not None else {}
     if not isinstance(data, dict):
         first = next(name for name, field in tree.model_fields.items() if field.is_required())
-        raise ConfigError(f"{path}:1: expected a mapping with the key `{first}`, found {_kind(data)}")
+        raise ConfigError(f"{path}:1: expected a mapping with the key `{first}`, found {sort_of(data)}")
     origins = _overlay(data, os.environ if environ is None else environ, tree)
     try:
         return tree.model_validate(data)
@@ -60,8 +68,9 @@ def load_tree(path: Path, tree: type[Tree], environ: Mapping[str, str] | None = 
         found_all = error.errors(include_url=False)
         # A broken entry is left out of its list, which may then look too short: the second fault is none.
         inside = {found["loc"][0] for found in found_all if len(found["loc"]) > 1}
+        secret = [text for text in texts_in(data) if may_hold_password(text)]
         faults = [
-            _fault(path, document.lines, origins, found, tree)
+            _fault(path, document.lines, origins, found, tree, secret)
             for found in found_all
             if not (found["type"] == "too_short" and found["loc"][0] in inside)
         ]
@@ -86,17 +95,24 @@ def _read(path: Path) -> _Document:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: the configuration is not UTF-8 text (byte {error.start})") from None
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=PlainLoader)
         lines: dict[Path_, int] = {}
         if root is not None:
             _collect(root, (), lines, path)
-        return _Document(yaml.safe_load(text), lines)
+        return _Document(yaml.load(text, Loader=PlainLoader), lines)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError(f"{where}: not valid YAML: {error.problem}") from None
+        raise ConfigError(f"{where}: not valid YAML: {_problem(error)}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply to be a configuration, or an alias holds itself") from None
+
+
+def _problem(error: yaml.MarkedYAMLError) -> str:
+    """What YAML says of it. A value that begins with & * or ! is none to YAML, and may be a password: not shown."""
+    return re.sub(r"\b(alias|anchor|tag|handle) (['\"]).*\2", r"\1", str(error.problem), flags=re.DOTALL)
 
 
 def _collect(node: yaml.Node, key: Path_, lines: dict[Path_, int], path: Path) -> None:
@@ -140,7 +156,7 @@ def _value(text: str, annotation: Any) -> Any:
         return text
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -157,12 +173,17 @@ def _annotation(tree: type[BaseModel], key: tuple[str, ...]) -> Any:
 
 
 def _fault(
-    path: Path, lines: Mapping[Path_, int], origins: Mapping[Path_, str], found: Any, tree: type[BaseModel]
+    path: Path,
+    lines: Mapping[Path_, int],
+    origins: Mapping[Path_, str],
+    found: Any,
+    tree: type[BaseModel],
+    secret: list[str],
 ) -> str:
     key: Path_ = tuple(part for part in found["loc"] if not _is_branch(part))
     origin = next((origins[key[:n]] for n in range(len(key), 0, -1) if key[:n] in origins), None)
     where = f"environment variable {origin}" if origin else f"{path}:{_line(lines, key)}"
-    return f"{where}: {_name(key) or '(top level)'}: {_message(key, found, tree)}"
+    return f"{where}: {_name(key) or '(top level)'}: {without(_message(key, found, tree), secret)}"
 
 
 def _is_branch(part: str | int) -> bool:
@@ -182,9 +203,11 @@ def _message(key: Path_, found: Any, tree: type[BaseModel]) -> str:
     if kind == "too_long" and key == ("subscriptions",):
         return "subscriptions are not served by this version; remove the entries"
     given = found.get("input")
+    if kind in SECTIONS or kind in LISTS:
+        return f"expected {'a section of keys' if kind in SECTIONS else 'a list'}, found {sort_of(given)}"
     if kind == "value_error" or isinstance(given, (dict, list, tuple)) or _is_secret(key):
         return message
-    return f"{message}, found {given!r}"
+    return f"{message}, found {shown(given)}"
 
 
 def _known(tree: type[BaseModel], key: Path_) -> list[str]:
@@ -219,9 +242,6 @@ def _line(lines: Mapping[Path_, int], key: Path_) -> int:
 def _name(key: Path_) -> str:
     text = ""
     for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        word = HIDDEN if isinstance(part, str) and may_hold_password(part) else part
+        text += f"[{word}]" if isinstance(word, int) else f".{word}" if text else word
     return text
-
-
-def _kind(value: Any) -> str:
-    return "a list" if isinstance(value, list) else f"{value!r}"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import textwrap
 import types
 import typing
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from monitor.ingest.settings import IngestSettings
+from monitor.reload import NEEDS_RESTART
 from monitor.settings import Settings
 
 HEAD = """\
@@ -44,6 +46,23 @@ redis: {url: "redis://localhost:6379/0"}
 This page is made from the settings by `python scripts/configuration_page.py docs/configuration.md`.
 """
 
+CHANGING = """\
+## Changing it while it runs
+
+SIGHUP, or POST `/api/reload`, has linewatch read the file again, with the environment that it was started with. The
+answer of `/api/reload` names the keys that changed; a signal's is in the log.
+
+- A file that is wrong changes nothing: the last good one serves on, and the log, the page, the answer (422) and the
+  metrics say what is wrong, with file, line and key.
+- These are wired once and need a restart; where one of them differs, the whole file is refused and nothing changes:
+{fixed}
+- Everything else is taken over live: thresholds and windows, regions, products and maintenance, sources, the model.
+- A source whose entry did not change is read on. One that changed, if only in one key, is closed and opened anew; what
+  was read of it is finished first. A watched folder is then new, too: the files in it are taken again, unless
+  `existing: false`.
+- A checkpoint that was trained anew under the same name is loaded, and `model.checkpoint` is among the changed keys.
+"""
+
 INGEST_HEAD = """\
 # Configuration of the ingest
 
@@ -65,7 +84,9 @@ This page is made from the settings by
 
 def page() -> str:
     """The whole page of the monitor."""
-    return HEAD + "\n" + "\n".join(_section(Settings, ""))
+    fixed = textwrap.fill(", ".join(f"`{key}`" for key in NEEDS_RESTART), 116, break_on_hyphens=False)
+    fixed = textwrap.indent(fixed, "  ")
+    return f"{HEAD}\n{CHANGING.format(fixed=fixed)}\n## All keys\n\n" + "\n".join(_section(Settings, ""))
 
 
 def ingest_page() -> str:

@@ -211,6 +211,8 @@ def set_product(
     with reached(config) as there:
         if product is not None or schedule:
             there.orders.set_product(camera, product, name)
+        if product is not None:  # what its frames say is known to the service alone
+            typer.echo("note: frames that name their product themselves go before what is set by hand", err=True)
         _tell_product(there.orders, camera, as_json)
 
 

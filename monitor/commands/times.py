@@ -16,7 +16,7 @@ def moment_ns(text: str) -> int:
     since the epoch. typer.BadParameter otherwise, and for times to come."""
     try:
         if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?", text):
-            text = f"{datetime.now():%Y-%m-%d}T{text.zfill(5) if text.count(':') == 1 else text}"
+            text = f"{datetime.now():%Y-%m-%d}T{'0' if text[1] == ':' else ''}{text}"
         at_s = datetime.fromisoformat(text).astimezone().timestamp()
     except (ValueError, OverflowError, OSError):
         raise typer.BadParameter(f"{text!r}: expected a time like 2026-05-31T10:15:00 or 10:15") from None

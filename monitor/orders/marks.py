@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from monitor.alerting.alert import ACKNOWLEDGED, ANOMALY, MISSED, Alert, Event, 
 from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import Outbox
 from monitor.judging.baseline.store import BaselineStore
+from monitor.orders.orders import product_name
 from monitor.orders.shelf import OrderRefused
 from streams.frame import Frame
 
@@ -69,14 +71,16 @@ class Marks:
         score: float | None = None,
         limit: float | None = None,
         model: str = "",
+        product: str | None = None,
     ) -> Alert:
         """There was a defect at this time that raised no alert: an alert with the condition `missed`, over already and
         acknowledged by who says so. Frames within `seconds` before and after leave the baseline. Again, for the same
         time, changes nothing.
 
         frame: the one that shows it, with its picture; None where nobody has it. score, limit: raw; where the score is
-        not known, it is the highest of those frames, if any are in a baseline. OSError where the picture cannot be
-        written; nothing is marked then.
+        not known, it is the highest of those frames, if any are in a baseline. product: None where the caller does not
+        know it; then it is what the frame names, or that of the baseline which learnt nearest to that time. OSError
+        where the picture cannot be written; nothing is marked then.
         """
         from_ms, until_ms = round(at_ns / 1e6 - seconds * 1000), round(at_ns / 1e6 + seconds * 1000)
         now_ns = self._clock()
@@ -85,8 +89,11 @@ class Marks:
             self._evidence.save(alert.alert_id, frame, None)
             url = f"{self._base_url}/api/alerts/{alert.alert_id}/evidence.jpg"
             alert = alert.model_copy(update={"evidence_url": url})
-        peak = self._highest(camera, from_ms, until_ms) if score is None else score
-        alert = alert.model_copy(update={"peak_score": peak, "threshold": limit or 0.0})
+        highest, nearest = self._around(camera, from_ms, until_ms, at_ns // 1_000_000)
+        if product is None:
+            product = product_name((frame.product if frame is not None else None) or "") or nearest
+        peak = highest if score is None else score
+        alert = alert.model_copy(update={"peak_score": peak, "threshold": limit or 0.0, "product": product})
         self._outbox.write(Event(ACKNOWLEDGED, now_ns, alert), self._keep_s)
         gone = self._store.forget_between(camera, from_ms, until_ms)
         log.info("missed", alert_id=alert.alert_id, camera=camera, by=by, frames_left_the_baseline=gone)
@@ -113,12 +120,16 @@ class Marks:
         log.info("mark_withdrawn", alert_id=alert_id, camera=alert.camera, condition=alert.condition, by=by)
         return alert
 
-    def _highest(self, camera: str, from_ms: int, until_ms: int) -> float:
-        """The highest score in any baseline of this camera in this time, 0 where there is none."""
-        highest = 0.0
+    def _around(self, camera: str, from_ms: int, until_ms: int, at_ms: int) -> tuple[float, str]:
+        """The highest score in any baseline of this camera in this time, 0 where there is none; and the product of the
+        one that holds the frame nearest to `at_ms`, "" where none does."""
+        highest, product, least_ms = 0.0, "", math.inf
         for key in self._store.list():
             if key.camera == camera:
                 series = self._store.series(key, from_ms)
-                scores = series.scores[series.times_ms <= until_ms]
-                highest = max(highest, float(scores.max(initial=0.0)))
-        return highest
+                inside = series.times_ms <= until_ms
+                highest = max(highest, float(series.scores[inside].max(initial=0.0)))
+                away_ms = min((abs(int(time_ms) - at_ms) for time_ms in series.times_ms[inside]), default=math.inf)
+                if away_ms < least_ms:
+                    product, least_ms = key.product, away_ms
+        return highest, product

@@ -64,29 +64,34 @@ class Region:
 
 WHOLE: Final = Region()
 
+
+class RegionError(ValueError):
+    """A region that cannot be used; the message begins with the camera or the pattern that it is of."""
+
+
 RegionOf = Callable[[str], Region]
 """A camera's region. Cheap, from any thread."""
 
 
 def check_region(region: Region, whose: str, side: int = CHECKED_SIDE) -> None:
-    """ValueError, beginning with `whose` (a camera or a pattern), where a polygon is none, or less than LEAST_SHARE of
+    """RegionError, beginning with `whose` (a camera or a pattern), where a polygon is none, or less than LEAST_SHARE of
     the picture counts at this many pixels a side."""
     for key, polygons in (("region", region.inside), ("masks", region.outside)):
         for index, polygon in enumerate(polygons):
             if (crossing := crossing_edges(polygon)) is not None:
-                raise ValueError(
+                raise RegionError(
                     f"{whose}: {key}[{index}]: the edges from corners {crossing[0]} and {crossing[1]} (from 0) cross: "
                     "give the corners in their order around the polygon"
                 )
             if area(polygon) < LEAST_AREA:
-                raise ValueError(
+                raise RegionError(
                     f"{whose}: {key}[{index}]: its {len(polygon)} corners lie on one line and enclose nothing: give at "
                     "least three that do not"
                 )
     share = region.share(side)
     if share < LEAST_SHARE:
         left = "nothing" if share == 0 else f"only {share:.2%}"
-        raise ValueError(
+        raise RegionError(
             f"{whose}: its region without its masks leaves {left} of the picture, at {side} pixels a side; at least "
             f"{LEAST_SHARE:.0%} must count. Corners are [x, y] from the top left, shares of width and height: enlarge "
             "region, or make masks smaller"

@@ -15,6 +15,13 @@ class Who(BaseModel):
     by: By = "operator"
 
 
+class BaselineOrder(Who):
+    """Refused where the baseline that the camera is judged by is not the one that is meant."""
+
+    product: str | None = Field(None, max_length=128, description='Of this product, "" for none; any where not given.')
+    model: str | None = Field(None, max_length=128, description="Of this model; any where not given.")
+
+
 class ShelveOrder(Who):
     minutes: float = Field(gt=0, le=10_080, allow_inf_nan=False, description="How long, from now; a week at most.")
     why: str = Field(min_length=1, max_length=200)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,8 +68,9 @@ def in_order(frames: list[Frame]) -> list[Frame]:
 class Plain:
     """The window as port.py tells it: lists, sorted again each time, and numpy; no cleverness."""
 
-    def __init__(self, rules: WindowRules) -> None:
+    def __init__(self, rules: WindowRules, clock: Callable[[], float] | None = None) -> None:
         self.rules = rules
+        self.clock = clock
         self.baselines: dict[BaselineKey, PlainBaseline] = {}
 
     def at(self, key: BaselineKey) -> PlainBaseline:
@@ -88,6 +90,8 @@ class Plain:
         b, rules, rule = self.at(entry.key), self.rules, entry.rule
         oldest_ms = -(10**18)
         if not entry.keep_out and not b.frozen:
+            if self.clock is not None:
+                self.set_back(b, entry.time_ms, round(self.clock() * 1000))
             b.newest_ms = entry.time_ms if b.newest_ms is None else max(b.newest_ms, entry.time_ms)
             oldest_ms = b.newest_ms - round(rules.max_age_s * 1000)
             young = [f for f in b.window if f.time_ms >= oldest_ms]
@@ -96,12 +100,13 @@ class Plain:
             b.window = young
             b.out = [f for f in b.out if f.time_ms >= oldest_ms]
         phase = self.phase(b)
-        low, high, limit = rule.low, rule.high, rule.value
+        low, high, limit, top = rule.low, rule.high, rule.value, None
         if phase in {Phase.READY, Phase.DRIFTING, Phase.STALE} and rules.mode is not Mode.FROZEN:
             least, q_low, q_high, greatest = b.kept if phase is Phase.STALE and b.kept else ends(b.window)
-            low, high = (least, greatest) if rules.mode is Mode.MINMAX else (q_low, q_high + (q_high - q_low))
+            top = q_high + (q_high - q_low)
+            low, high = (least, greatest) if rules.mode is Mode.MINMAX else (q_low, top)
             if rule.criterion is Criterion.RISING:
-                limit = max(limit, greatest)
+                limit = max(limit, top)
         anomalous = entry.score > limit
         if rule.criterion is Criterion.SHARE:
             limit = low + rule.value * (high - low)
@@ -109,6 +114,7 @@ class Plain:
                 anomalous = min(1.0, max(0.0, (entry.score - low) / (high - low))) >= rule.value
             else:
                 anomalous = entry.score > high
+        enters = not anomalous or (rule.criterion is Criterion.SHARE and top is not None and entry.score <= top)
         four = ends(b.window) if b.window else None
         known = Range(
             count=len(b.window),
@@ -127,10 +133,24 @@ class Plain:
             epoch=b.epoch,
             frozen=b.frozen,
         )
-        fate = self.fate(b, entry, entry.time_ms < oldest_ms, bool(anomalous))
+        fate = self.fate(b, entry, entry.time_ms < oldest_ms, not enters)
         return Range(**{**{name: getattr(known, name) for name in Range.__slots__}, "fate": fate})
 
-    def fate(self, b: PlainBaseline, entry: Entry, late: bool, anomalous: bool) -> Fate:
+    def set_back(self, b: PlainBaseline, time_ms: int, clock_ms: int) -> None:
+        latest_ms = max(time_ms, clock_ms) + 60_000
+        if b.newest_ms is None or b.newest_ms <= latest_ms:
+            return
+        window = [f for f in b.window if f.time_ms <= latest_ms]
+        out = [f for f in b.out if f.time_ms <= latest_ms]
+        if len(b.window) >= self.rules.warm_up_frames > len(window):
+            b.kept = ends(b.window)
+        b.refused = max(0, b.refused - (len(b.out) - len(out)))
+        b.window, b.out = window, out
+        b.newest_ms = max((f.time_ms for f in window + out), default=None)
+        if b.relearnt_ms is not None and b.relearnt_ms > latest_ms:
+            b.relearnt_ms = clock_ms
+
+    def fate(self, b: PlainBaseline, entry: Entry, late: bool, stays_out: bool) -> Fate:
         rules = self.rules
         frame = Frame(entry.time_ms, entry.identity, entry.score)
         if entry.keep_out:
@@ -143,7 +163,7 @@ class Plain:
             return Fate.REPEATED
         if b.relearnt_ms is not None and frame.time_ms < b.relearnt_ms:
             return Fate.LATE
-        if not anomalous:
+        if not stays_out:
             b.window = in_order([*b.window, frame])[-rules.max_frames :]
             if frame not in b.window:
                 return Fate.LATE
@@ -154,7 +174,7 @@ class Plain:
         b.out = in_order([*b.out, frame])[-rules.max_frames :]
         if frame not in b.out:
             return Fate.LATE
-        b.refused += 1
+        b.refused = 0 if rules.mode is Mode.FROZEN else b.refused + 1
         if b.refused < rules.relearn_after:
             return Fate.REFUSED
         b.window, b.out, b.refused, b.epoch, b.relearnt_ms = b.out, [], 0, b.epoch + 1, b.newest_ms
@@ -195,14 +215,20 @@ RULES_OF_FRAMES = st.sampled_from(
     ]
 )
 TIMES = st.one_of(st.integers(0, 6_000), st.integers(0, 60).map(lambda n: n * 100))
+CLOCKS = st.sampled_from([0, 6_000, 10**8])
+TIMES_AHEAD = st.sampled_from([60_000, 60_001, 66_001, 120_001, 10**6])
+"""Of a clock that runs ahead of all but the last of CLOCKS."""
 
 
 @st.composite
 def entries(draw: st.DrawFn) -> list[Entry]:
     """A batch: ties, late frames, repeats, other baselines, frames to be kept out."""
+    frame_times = st.one_of(TIMES, TIMES, TIMES, TIMES_AHEAD) if draw(st.integers(0, 3)) == 0 else TIMES
     rows = draw(
         st.lists(
-            st.tuples(st.sampled_from(KEYS), st.integers(0, 40), SCORES, TIMES, RULES_OF_FRAMES, st.integers(0, 9)),
+            st.tuples(
+                st.sampled_from(KEYS), st.integers(0, 40), SCORES, frame_times, RULES_OF_FRAMES, st.integers(0, 9)
+            ),
             min_size=1,
             max_size=14,
         )
@@ -225,6 +251,7 @@ ADMIN = st.one_of(
     st.tuples(st.just("reset"), st.sampled_from(KEYS)),
     st.tuples(st.just("forget"), st.sampled_from(KEYS), TIMES, TIMES),
     st.tuples(st.just("rules"), WINDOW_RULES),
+    st.tuples(st.just("clock"), CLOCKS),
 )
 """What happens to a window beside batches."""
 

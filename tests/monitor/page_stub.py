@@ -195,6 +195,13 @@ class Stub:
                 return JSONResponse({"detail": detail}, status)
         return None
 
+    def _left(self, camera: str, what: str, body: Document) -> JSONResponse | None:
+        """An order about the baseline of a product that the line has left."""
+        now = self.cameras[camera].get("product")
+        if not what.startswith("baseline/") or body.get("product", now) == now:
+            return None
+        return JSONResponse({"detail": f"it is {now} by now"}, 409)
+
     def _app(self) -> FastAPI:
         app = FastAPI(openapi_url=None)
         app.add_middleware(Gate, token=None)
@@ -263,7 +270,7 @@ class Stub:
             camera = next(name for name in self.cameras if rest.startswith(f"{name}/"))
             what = rest.removeprefix(f"{camera}/")
             self.sent.append((rest, body))
-            refusal: Any = self._refusal(f"/{what}")
+            refusal: Any = self._refusal(f"/{what}") or self._left(camera, what, body)
             return refusal or JSONResponse(self._order(camera, what, body))
 
         return app

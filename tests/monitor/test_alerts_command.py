@@ -129,6 +129,22 @@ def test_a_time_that_is_none_or_to_come_is_wrong_usage(line: LineState, at: str)
     assert line.json(app, "list") == []
 
 
+@pytest.mark.parametrize("at", ["0:00", "0:00:00", "00:00:00", "0:00:00.25"])
+def test_the_hour_may_have_one_digit(line: LineState, at: str) -> None:
+    told = line.json(app, "missed", "line-1", "--at", at)
+    midnight = datetime.now().replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+    assert told["started_at"] / 1e9 - midnight == pytest.approx(0.25 if "." in at else 0, abs=0.01)
+
+
+def test_a_missed_defect_is_of_the_product_that_ran(line: LineState) -> None:
+    line.learn("line-1", 50, "cups", ago_s=600)
+    line.learn("line-1", 50, "lids", ago_s=60)
+    at = datetime.fromtimestamp(time.time() - 58).isoformat(timespec="milliseconds")
+    assert line.json(app, "missed", "line-1", "--at", at)["product"] == "lids"
+    at = datetime.fromtimestamp(time.time() - 300).isoformat(timespec="milliseconds")
+    assert line.json(app, "missed", "line-1", "--at", at)["product"] == ""
+
+
 def test_a_picture_that_is_none_marks_nothing(line: LineState) -> None:
     (line.folder / "note.jpg").write_text("no picture")
     for picture in ("note.jpg", "absent.jpg"):

@@ -219,6 +219,25 @@ def test_reset_freeze_and_thaw_answer_with_the_baseline(api: Api, line: LineStat
     assert status == 409 and "would never become ready" in told["detail"]
 
 
+@pytest.mark.parametrize("order", ["reset", "freeze", "thaw"])
+def test_an_order_about_a_baseline_that_the_line_has_left_is_refused(api: Api, line: LineState, order: str) -> None:
+    lids, cups = line.learn("line-1", 50, "lids"), line.learn("line-1", 50, "cups")
+    api.see(product="lids")
+    assert api.get(path("baseline"))["product"] == "lids"
+    if order == "thaw":
+        line.store.freeze(cups, "Ada")
+    before = line.store.life(cups)
+    api.see(product="cups")
+    for meant, says in (({"product": "lids"}, "cups"), ({"product": ""}, "cups"), ({"model": "f" * 12}, MODEL)):
+        status, told = api.post(path(f"baseline/{order}"), {"by": "Ada", **meant})
+        assert status == 409 and says in told["detail"] and "line-1" in told["detail"]
+    after = line.store.life(cups)
+    assert (after.count, after.frozen, after.epoch) == (before.count, before.frozen, before.epoch)
+    assert line.store.life(lids).count == 50
+    status, told = api.post(path(f"baseline/{order}"), {"by": "Ada", "product": "cups", "model": MODEL})
+    assert (status, told["product"]) == (200, "cups")
+
+
 def test_a_baseline_goes_out_and_comes_back_as_a_document(api: Api, line: LineState) -> None:
     line.learn("line-1", 50)
     api.see()
@@ -351,6 +370,14 @@ def test_a_missed_defect_keeps_the_newest_picture(api: Api, line: LineState) -> 
     assert [a["alert_id"] for a in api.get("/api/alerts")["alerts"]] == [alert["alert_id"]]
     assert 75 <= line.store.life(key).count <= 85
     assert api.post(path("missed"), {"by": "Bob", "seconds": 2})[1] == alert, "the same frame again changes nothing"
+
+
+def test_a_missed_defect_names_its_product(api: Api, line: LineState) -> None:
+    line.learn("line-1", 50, "lids", ago_s=5)
+    api.see(product="lids")
+    assert api.post(path("missed"), {"by": "Ada"})[1]["product"] == "lids"
+    api.see("line-2", product="cups", header="cups")
+    assert api.post(path("missed", "line-2"), {"by": "Ada"})[1]["product"] == "cups"
 
 
 def test_who_looks_at_a_picture_marks_that_one(api: Api) -> None:

@@ -199,7 +199,8 @@ def test_few_frames_of_a_new_normal_serve_until_more_come(client: redis.Redis, p
     window = RedisWindow(client, prefix, WindowRules(50, 100, 10, 3), address="r")
     assert fates(window, [entry(9 + i, i) for i in range(3)]) == [Fate.REFUSED] * 2 + [Fate.RELEARNT]
     answer = window.judge([entry(10.5, 4)])[0]
-    assert (answer.phase, answer.low, answer.high, answer.limit) == (Phase.STALE, 9, 11, 11)
+    assert (answer.phase, answer.low, answer.high) == (Phase.STALE, 9, 11)
+    assert answer.limit == pytest.approx(10.98 + 1.96)
     assert answer.fate is Fate.ENTERED
 
 
@@ -207,7 +208,8 @@ def test_a_window_that_grew_too_old_leaves_its_range_behind(client: redis.Redis,
     window = RedisWindow(client, prefix, replace(RULES, max_age_s=1), address="r")
     window.judge([entry(0.5, 0), entry(1.0, 1), entry(1.5, 2)])
     late = window.judge([entry(1.2, 3, time_ms=T0_MS + 86_400_000)])[0]
-    assert (late.phase, late.count, late.low, late.high, late.limit) == (Phase.STALE, 0, 0.5, 1.5, 2.0)
+    assert (late.phase, late.count, late.low, late.high) == (Phase.STALE, 0, 0.5, 1.5)
+    assert late.limit == pytest.approx(1.49 + 0.98)
     assert late.fate is Fate.ENTERED
     life = BaselineStore(client, prefix).life(CAMERA)
     assert life.kept == {"count": 3, "least": 0.5, "greatest": 1.5, "q_low": 0.51, "q_high": 1.49, "at_ms": T0_MS + 200}
@@ -278,6 +280,135 @@ def test_a_constant_camera_with_a_share_alarms_only_above(client: redis.Redis, p
     share = Rule(Criterion.SHARE, 0.8, 1.0, 1.0)
     ranges = window.judge([entry(s, i, rule=share) for i, s in enumerate([1, 1, 1, 1, 1.0000001])])
     assert [r.anomalous for r in ranges] == [False] * 4 + [True]
+
+
+def stationary(rule: Rule, rules: WindowRules, scores: list[float]) -> list[bool]:
+    """Which of these scores, ten a second, are anomalous."""
+    window = MemoryWindow(rules)
+    return [window.judge([entry(score, n, rule=rule)])[0].anomalous for n, score in enumerate(scores)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", [Mode.MINMAX, Mode.QUANTILE])
+def test_normal_scores_above_the_checkpoints_limit_stay_normal_for_hours(mode: Mode) -> None:
+    """What is refused never enters: a limit that the greatest score tells could only fall."""
+    scores = np.random.default_rng(7).normal(3.0, 0.2, 3 * 36_000).tolist()
+    anomalous = stationary(RISING, WindowRules(2000, 200.0, 100, 200, mode), scores)
+    settled = anomalous[2000:]  # until it had learnt that this line scores higher
+    assert sum(settled) / len(settled) < 0.001
+
+
+@pytest.mark.slow
+def test_a_share_of_the_range_does_not_make_it_narrower_for_hours() -> None:
+    scores = np.random.default_rng(7).normal(1.0, 0.1, 3 * 36_000).tolist()
+    anomalous = stationary(Rule(Criterion.SHARE, 0.9, 0.0, 1.5), WindowRules(2000, 200.0, 100, 200), scores)[2000:]
+    quarter = len(anomalous) // 4
+    first, last = sum(anomalous[:quarter]) / quarter, sum(anomalous[-quarter:]) / quarter
+    assert 0 < first < 0.01  # refused, they made it a fifth of all frames within minutes
+    assert 0 < last < 1.5 * first
+
+
+def test_a_ready_windows_limit_is_told_by_its_quantiles(client: redis.Redis, prefix: str) -> None:
+    window = RedisWindow(client, prefix, WindowRules(101, 1000, 101, 1000), address="r")
+    window.judge([low(10 + n / 100, n) for n in range(101)])
+    answer = window.judge([entry(11.9, 200), entry(12.1, 201)])
+    assert [r.limit for r in answer] == pytest.approx([10.99 + 0.98, 11.00 + 0.98])
+    assert [(r.anomalous, r.fate) for r in answer] == [(False, Fate.ENTERED), (True, Fate.REFUSED)]
+
+
+def test_by_its_share_a_frame_is_anomalous_and_enters_up_to_the_top(client: redis.Redis, prefix: str) -> None:
+    share = Rule(Criterion.SHARE, 0.9, 0.0, 1.0)
+    window = RedisWindow(client, prefix, WindowRules(101, 1000, 101, 1000), address="r")
+    assert [(r.anomalous, r.fate) for r in window.judge([entry(0.95, 0, rule=share)])] == [(True, Fate.REFUSED)]
+    window.judge([low(10 + n / 100, n) for n in range(1, 102)])
+    answer = window.judge([entry(s, 200 + n, rule=share) for n, s in enumerate([10.5, 10.95, 11.5, 12.1])])
+    assert [(r.anomalous, r.fate) for r in answer] == [
+        (False, Fate.ENTERED),
+        (True, Fate.ENTERED),
+        (True, Fate.ENTERED),
+        (True, Fate.REFUSED),
+    ]
+    assert window.judge([entry(10, 300, rule=share, keep_out=True)])[0].refused == 1
+
+
+def test_in_mode_frozen_nothing_is_learnt_anew(client: redis.Redis, prefix: str) -> None:
+    window = RedisWindow(client, prefix, WindowRules(50, 100, 2, 4), address="r")
+    window.judge([entry(1, 0), entry(1.5, 1), entry(9, 2), entry(9, 3)])
+    window.rules = replace(window.rules, mode=Mode.FROZEN)
+    ranges = window.judge([entry(9, n) for n in range(4, 24)])
+    assert {(r.fate, r.epoch, r.limit, r.count) for r in ranges} == {(Fate.REFUSED, 0, 2.0, 2)}
+    assert [r.refused for r in ranges] == [2] + [0] * 19
+    assert ranges[-1].phase is Phase.READY
+    assert len(BaselineStore(client, prefix).series(CAMERA)) == 24
+
+
+def test_a_clock_that_ran_ahead_makes_no_frame_late(client: redis.Redis, prefix: str) -> None:
+    """Fifty frames enter, five are captured by a clock a day ahead, then the clock is right again."""
+    clock = HandClock()
+    began_ms, day_ms = clock.now_ms, 86_400_000
+    rules = WindowRules(52, 7 * 86_400.0, 10, 20)
+    window, memory = RedisWindow(client, prefix, rules, address="r", clock=clock), MemoryWindow(rules, clock)
+    frames = [low(1 + n / 100, n, time_ms=began_ms + n * 100) for n in range(50)]
+    wrong = [low(2, n, time_ms=began_ms + day_ms + n * 100) for n in range(50, 55)] + [
+        entry(9, 55, time_ms=began_ms + day_ms + 5600)
+    ]
+    right = [low(1, n, time_ms=began_ms + n * 100) for n in range(56, 60)]
+    told_: list[Any] = []
+    for one in (window, memory):
+        clock.now_ms = began_ms + 5000
+        one.judge(frames)
+        clock.now_ms = began_ms + day_ms + 6000
+        assert [r.fate for r in one.judge(wrong)] == [Fate.ENTERED] * 5 + [Fate.REFUSED]
+        clock.now_ms = began_ms + 6000
+        told_.append(one.judge(right))
+    assert [r.fate for r in told_[0]] == [Fate.ENTERED] * 4
+    assert [(r.count, r.greatest, r.refused) for r in told_[0]] == [(47 + n, 1.49, 0) for n in range(4)]
+    assert told_[0] == told_[1]
+    store = BaselineStore(client, prefix, rules=rules)
+    assert store.life(CAMERA).newest_ms == began_ms + 5900
+    assert_same(store, memory, CAMERA)
+
+
+def test_a_clock_that_runs_ahead_within_a_batch_for_a_full_window(client: redis.Redis, prefix: str) -> None:
+    clock = HandClock()
+    began_ms = clock.now_ms
+    rules = WindowRules(20, 7 * 86_400.0, 10, 20)
+    window, memory = RedisWindow(client, prefix, rules, address="r", clock=clock), MemoryWindow(rules, clock)
+    frames = [low(1 + n % 10 / 10, n, time_ms=began_ms + n * 100) for n in range(24)]
+    batch = [low(1.5, n, time_ms=began_ms + n * 100) for n in range(24, 30)]
+    batch[2] = replace(batch[2], time_ms=began_ms + 86_400_000)
+    for one in (window, memory):
+        clock.now_ms = began_ms + 2400
+        one.judge(frames)
+        clock.now_ms = began_ms + 3000
+    answer = window.judge(batch)
+    assert answer == memory.judge(batch)
+    assert [(r.fate, r.count) for r in answer] == [(Fate.ENTERED, n) for n in (20, 20, 20, 19, 20, 20)]
+    assert_same(BaselineStore(client, prefix, rules=rules), memory, CAMERA)
+
+
+def test_what_was_learnt_anew_while_the_clock_ran_ahead_blinds_nobody(client: redis.Redis, prefix: str) -> None:
+    clock = HandClock()
+    began_ms, day_ms = clock.now_ms, 86_400_000
+    rules = WindowRules(50, 7 * 86_400.0, 2, 3)
+    window = RedisWindow(client, prefix, rules, address="r", clock=clock)
+    clock.now_ms = began_ms + day_ms
+    ranges = window.judge([entry(9 + n, n, time_ms=began_ms + day_ms + n) for n in range(3)])
+    assert ranges[-1].fate is Fate.RELEARNT
+    clock.now_ms = began_ms + 50
+    answer = window.judge([entry(10, n, time_ms=began_ms + n * 100) for n in range(1, 5)])
+    assert [(r.fate, r.phase, r.count) for r in answer[:1]] == [(Fate.ENTERED, Phase.STALE, 0)]
+    assert {r.fate for r in answer} == {Fate.ENTERED}
+    store = BaselineStore(client, prefix, rules=rules)
+    assert store.life(CAMERA).relearnt_ms == began_ms + 50
+    assert all(client.pttl(key) > 0 for key in client.keys(f"*{prefix}*"))
+
+
+def test_a_caller_whose_clock_runs_slow_takes_nothing_out(window: RedisWindow, client: redis.Redis) -> None:
+    window.judge([low(1, n, time_ms=T0_MS + n * 1000) for n in range(5)])
+    slow = RedisWindow(client, window._prefix, RULES, address="r", clock=lambda: 0.0)
+    answer = slow.judge([low(1, 9, time_ms=T0_MS - 86_400_000)])[0]
+    assert (answer.count, answer.fate) == (5, Fate.LATE)
 
 
 def test_rules_may_change_between_batches(window: RedisWindow) -> None:
@@ -437,18 +568,35 @@ def test_several_workers_at_once_lose_nothing(server: str, prefix: str) -> None:
     client.close()
 
 
-def run_steps(steps: list[Any], rules: WindowRules, plain: Plain | None, memory: MemoryWindow, real: Any) -> None:
+class HandClock:
+    """A clock set by hand, so far ahead of a server's own that it is the one that counts."""
+
+    AHEAD_MS = 100 * 365 * 86_400_000
+
+    def __init__(self) -> None:
+        self.now_ms = T0_MS + self.AHEAD_MS
+
+    def __call__(self) -> float:
+        return self.now_ms / 1000
+
+
+def run_steps(steps: list[Any], clock: HandClock, plain: Plain | None, memory: MemoryWindow, real: Any) -> None:
     """Each step on two or three windows, which have to agree after each."""
+    t0_ms = clock.now_ms
     window, store = real if real else (None, None)
     for step in steps:
         if isinstance(step, list):
-            answer = memory.judge(step)
+            batch = [replace(one, time_ms=one.time_ms + clock.AHEAD_MS) for one in step]
+            answer = memory.judge(batch)
             if plain is not None:
-                assert answer == plain.judge(step)
+                assert answer == plain.judge(batch)
             if window is not None:
-                assert window.judge(step) == answer
+                assert window.judge(batch) == answer
             continue
         what, *given_ = step
+        if what == "clock":
+            clock.now_ms = t0_ms + given_[0]
+            continue
         for one in filter(None, (plain, memory)):
             if what in {"freeze", "thaw"}:
                 one.freeze(given_[0], what == "freeze")
@@ -459,7 +607,7 @@ def run_steps(steps: list[Any], rules: WindowRules, plain: Plain | None, memory:
         if what == "rules" and window is not None:
             window.rules = store.rules = given_[0]
         elif what == "forget":
-            stretch = given_[0].camera, T0_MS + min(given_[1:]), T0_MS + max(given_[1:])
+            stretch = given_[0].camera, t0_ms + min(given_[1:]), t0_ms + max(given_[1:])
             gone = memory.forget_between(*stretch)
             if plain is not None:
                 assert plain.forget_between(*stretch) == gone
@@ -472,8 +620,9 @@ def run_steps(steps: list[Any], rules: WindowRules, plain: Plain | None, memory:
 @settings(max_examples=400 if os.environ.get("CI") else 150)
 @given(steps=STEPS, rules=WINDOW_RULES)
 def test_memory_agrees_with_what_one_would_write_down(steps: list[Any], rules: WindowRules) -> None:
-    plain, memory = Plain(rules), MemoryWindow(rules)
-    run_steps(steps, rules, plain, memory, None)
+    clock = HandClock()
+    plain, memory = Plain(rules, clock), MemoryWindow(rules, clock)
+    run_steps(steps, clock, plain, memory, None)
     for key in KEYS:
         series = memory.series(key)
         rows = zip(series.times_ms.tolist(), series.scores.tolist(), series.refused.tolist(), strict=True)
@@ -489,8 +638,10 @@ def test_memory_agrees_with_what_one_would_write_down(steps: list[Any], rules: W
 def test_redis_agrees_with_memory(client: redis.Redis, steps: list[Any], rules: WindowRules, shards: int) -> None:
     prefix = f"p-{uuid4().hex[:8]}"
     store = BaselineStore(client, prefix, shards, rules)
-    memory = MemoryWindow(rules)
-    run_steps(steps, rules, None, memory, (RedisWindow(client, prefix, rules, shards=shards, address="r"), store))
+    clock = HandClock()
+    memory = MemoryWindow(rules, clock)
+    window = RedisWindow(client, prefix, rules, shards=shards, address="r", clock=clock)
+    run_steps(steps, clock, None, memory, (window, store))
     for key in KEYS:
         assert_same(store, memory, key)
 

@@ -182,6 +182,10 @@ def test_a_product_is_set_by_hand_and_returned_to_the_plan(line: LineState, redi
     assert service.product("line-1", time.time_ns()) == "cups"
     assert "line-1: cups (set by Ada at " in line.run(app, "product", "line-1").stdout
     assert line.json(app, "product", "line-1", "--schedule") == {"camera": "line-1", "product": "lids", "by_hand": None}
+    note = "frames that name their product themselves go before"
+    assert note in line.run(app, "product", "line-1", "cups").stderr
+    assert note not in line.run(app, "product", "line-1", "--schedule").stderr
+    assert note not in line.run(app, "product", "line-1").stderr
     both = line.run(app, "product", "line-1", "cups", "--schedule")
     assert both.exit_code == 2 and "not both" in both.stderr
     line.configure()

@@ -7,9 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -19,8 +22,9 @@ from typer.testing import CliRunner
 
 from models.training_config import TrainConfig
 from monitor.cli import app
-from monitor.commands import train
+from monitor.commands import run, train
 from monitor.embedded import EmbeddedValkey
+from monitor.service import Service
 from streams.codec import encode_jpeg
 from tests.dashboards.stub_grafana import TOKEN, serve
 from tests.monitor.service import checkpoint, pictures
@@ -116,6 +120,64 @@ def test_a_configuration_that_cannot_work_ends_with_2_and_starts_nothing(
     done = CliRunner().invoke(app, ["run", str(write(line | change, tmp_path))])
     assert done.exit_code == 2 and done.stdout == ""
     assert told in done.stderr and "config.yaml" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_region_too_small_for_the_network_is_a_fault_of_the_cameras(
+    line: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Enough for a picture of 256 pixels a side, not for the network's 32.
+    line["cameras"] = [{"match": "bench", "region": [[[0, 0.0078], [1, 0.0078], [1, 0.0235], [0, 0.0235]]]}]
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["run", str(write(line, tmp_path))])
+    assert done.exit_code == 2 and "model.checkpoint" not in done.stderr
+    assert "config.yaml:14: cameras: bench: its region" in done.stderr
+
+
+class Early:
+    """A service that is asked for things before it runs."""
+
+    def __init__(self) -> None:
+        self.reloads, self.stops = threading.Semaphore(0), 0
+        self.reloader = SimpleNamespace(reload=self.reloads.release)
+        self.pipeline = SimpleNamespace(between_batches=self._changes)
+        self.begin: Callable[[], None]
+
+    def _changes(self, change: Callable[[], None]) -> None:
+        self.begin = change
+
+    def stop(self) -> None:
+        self.stops += 1
+
+
+def test_signals_that_come_while_the_model_loads_are_remembered() -> None:
+    service = Early()
+    with run.SignalsHeard() as signals:
+        os.kill(os.getpid(), signal.SIGHUP)
+        signals.serve(cast("Service", service))
+        assert service.stops == 0 and not service.reloads.acquire(timeout=0.2)  # the sources are not started yet
+        service.begin()
+        assert service.reloads.acquire(timeout=30)
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert service.reloads.acquire(timeout=30)
+    with run.SignalsHeard() as signals:
+        os.kill(os.getpid(), signal.SIGTERM)
+        signals.serve(cast("Service", service))
+        assert service.stops == 1
+
+
+def test_signals_are_heard_before_the_service_is_composed(
+    line: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[bool] = []
+
+    def composing(*_: object) -> Service:
+        heard.append(callable(signal.getsignal(signal.SIGHUP)))
+        raise ValueError("enough")
+
+    monkeypatch.setattr(run, "compose", composing)
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, ["run", str(write(line, tmp_path))]).exit_code == 2
+    assert heard == [True] and not callable(signal.getsignal(signal.SIGHUP))
 
 
 def test_a_port_that_is_taken_is_named(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import typer
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from models import datasets
@@ -107,6 +108,84 @@ def test_what_was_marked_anew_is_told_and_left_to_people(line: LineState) -> Non
     (line.folder / "out" / picture).rename(line.folder / "out" / "good" / Path(picture).name)
     moved = export(line, "--confirmed")
     assert "1 were there before" in moved.stdout and "anew" not in moved.stderr
+
+
+def test_a_withdrawn_mark_takes_its_picture_out(line: LineState) -> None:
+    for alert_id in ("a1", "a2", "a3"):
+        line.alarm(alert_id)
+        line.run(alerts, "false-alarm", alert_id)
+    source = line.evidence.find("a1", "evidence")
+    assert source is not None
+    missed = line.json(alerts, "missed", "line-1", "--picture", source)["alert_id"]
+    export(line)
+    original = {Path(p).name: (line.folder / "out" / p).read_bytes() for p in pictures(line)}
+    line.run(alerts, "withdraw-mark", "a1")
+    line.run(alerts, "withdraw-mark", missed)
+    with capture_logs() as said:
+        done = export(line)
+    assert done.exit_code == 0
+    assert {row["alert_id"]: row["log_level"] for row in said if row["event"] == "picture_withdrawn"} == {
+        "a1": "warning",
+        missed: "warning",
+    }
+    left = pictures(line)
+    assert [Path(p).parent.as_posix() for p in left] == ["good", "good"] and not any("a1" in p for p in left)
+    aside = {file.name: file.read_bytes() for file in (line.folder / "out" / "withdrawn").iterdir()}
+    gone = {name: data for name, data in original.items() if name.endswith(("-a1.jpg", f"-{missed}.jpg"))}
+    assert aside == {f"{name}.withdrawn": data for name, data in gone.items()}
+    found = datasets.find(line.folder / "out")
+    assert {picture.kind for picture in (*found.train, *found.test)} == {"good"}
+    last = {entry["alert_id"]: entry for entry in manifest(line)}
+    assert last["a1"]["file"].startswith("withdrawn/") and last["a1"]["withdrawn_from"].startswith("good/")
+    assert last["a1"]["why"] == "it is not marked by now" and last[missed]["why"] == "the alert is gone"
+    rows = len(manifest(line))
+    export(line)
+    assert len(manifest(line)) == rows, "once is enough"
+    line.run(alerts, "false-alarm", "a1")
+    assert "1 in good" in export(line).stdout
+    line.run(alerts, "withdraw-mark", "a1")
+    export(line)
+    assert len(list((line.folder / "out" / "withdrawn").iterdir())) == 3, "nothing that was laid aside is overwritten"
+
+
+def test_where_the_only_mark_is_withdrawn_that_is_no_failure(line: LineState) -> None:
+    line.alarm("a1")
+    line.run(alerts, "false-alarm", "a1")
+    export(line)
+    line.run(alerts, "withdraw-mark", "a1")
+    done = export(line)
+    assert done.exit_code == 0 and pictures(line) == []
+
+
+def test_what_is_merely_forgotten_or_not_asked_for_stays(line: LineState) -> None:
+    for alert_id, camera in (("a1", "line-1"), ("a2", "hall"), ("a3", "line-1")):
+        line.alarm(alert_id, camera)
+        line.run(alerts, "acknowledge" if alert_id == "a3" else "false-alarm", alert_id)
+    source = line.evidence.find("a1", "evidence")
+    assert source is not None
+    missed = line.json(alerts, "missed", "line-1", "--picture", source)["alert_id"]
+    export(line, "--confirmed")
+    before = pictures(line)
+    assert len(before) == 4
+    for alert_id in ("a1", missed):  # as when evidence.keep_days are over
+        line.client.delete(line.outbox.key(alert_id))
+        picture = line.evidence.find(alert_id, "evidence")
+        assert picture is not None
+        picture.unlink()
+    assert export(line, "--camera", "line-*").exit_code == 1
+    assert pictures(line) == before and not (line.folder / "out" / "withdrawn").exists()
+
+
+def test_the_product_is_the_alerts_own_where_it_has_one(line: LineState) -> None:
+    line.configure(products=[{"product": "lids", "start": "00:00", "end": "00:00"}])
+    for alert_id in ("a1", "a2"):
+        alert = line.alarm(alert_id)
+        if alert_id == "a1":
+            text = alert.model_copy(update={"product": "cups"}).model_dump_json()
+            line.client.hset(line.outbox.key(alert_id), "episode", text)
+        line.run(alerts, "false-alarm", alert_id)
+    export(line)
+    assert {entry["alert_id"]: entry["product"] for entry in manifest(line)} == {"a1": "cups", "a2": "lids"}
 
 
 def test_pictures_that_are_gone_are_told(line: LineState) -> None:

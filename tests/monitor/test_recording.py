@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import resource
 import threading
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from monitor.recording import ScoreRecorder, day_of
 from tests.monitor.recorded import NOON_S, record, until
@@ -21,6 +23,17 @@ DAY_S = 86_400
 
 def lines(file: Path) -> list[Any]:
     return [json.loads(line) for line in file.read_text().splitlines() if line]
+
+
+def put(file: Path, written_s: float) -> None:
+    """A file of scores that was last written then."""
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("{}\n")
+    os.utime(file, (written_s, written_s))
+
+
+def swept(made: ScoreRecorder, elapsed_s: float = 0) -> bool:
+    return made._next_sweep_s > elapsed_s
 
 
 @pytest.fixture
@@ -166,11 +179,69 @@ def test_old_days_go_and_nothing_else(recorder: Callable[..., ScoreRecorder], tm
     kept = ["scores-2026-05-29.jsonl", "scores-2026-05-31.jsonl", "scores-2026-02-31.jsonl", "notes.jsonl"]
     gone = ["scores-2026-05-28.jsonl", "scores-2025-12-31.jsonl"]
     for name in (*kept, *gone):
-        (folder / name).write_text("{}\n")
+        put(folder / name, NOON_S if "05-31" in name else NOON_S - 10 * DAY_S)
     made = recorder()
     assert until(lambda: not any((folder / name).exists() for name in gone))
     made.close()
     assert sorted(file.name for file in folder.iterdir()) == sorted(kept)
+
+
+def test_a_file_that_was_written_to_lately_stays_whatever_its_name(
+    recorder: Callable[..., ScoreRecorder], tmp_path: Path
+) -> None:
+    folder = tmp_path / "scores"
+    put(folder / "scores-2026-05-01.jsonl", NOON_S)
+    put(folder / "scores-2026-05-02.jsonl", NOON_S - 10 * DAY_S)
+    made = recorder()
+    assert until(lambda: not (folder / "scores-2026-05-02.jsonl").exists())
+    made.close()
+    assert (folder / "scores-2026-05-01.jsonl").exists()
+
+
+def test_a_clock_that_jumped_back_does_not_stop_the_sweep(
+    recorder: Callable[..., ScoreRecorder], tmp_path: Path
+) -> None:
+    now_s, elapsed_s = [NOON_S + 20 * 365 * DAY_S], [100.0]
+    made = recorder(now_s=lambda: now_s[0], elapsed_s=lambda: elapsed_s[0])
+    assert until(lambda: swept(made))
+    now_s[0] = NOON_S
+    put(tmp_path / "scores" / "scores-2026-05-01.jsonl", NOON_S - 10 * DAY_S)
+    elapsed_s[0] += 3700
+    assert until(lambda: not (tmp_path / "scores" / "scores-2026-05-01.jsonl").exists(), 20)
+    made.close()
+
+
+def test_a_clock_that_jumps_ahead_deletes_nothing_at_once(
+    recorder: Callable[..., ScoreRecorder], tmp_path: Path
+) -> None:
+    folder = tmp_path / "scores"
+    put(folder / "scores-2026-05-30.jsonl", NOON_S - DAY_S)
+    put(folder / "scores-2026-05-31.jsonl", NOON_S)
+    now_s, elapsed_s = [NOON_S + 365 * DAY_S], [100.0]
+    with capture_logs() as said:
+        made = recorder(now_s=lambda: now_s[0], elapsed_s=lambda: elapsed_s[0])  # wrong since the machine started
+        assert until(lambda: any(row["event"] == "scores_kept_for_now" for row in said))
+        now_s[0], elapsed_s[0] = NOON_S + 3600, elapsed_s[0] + 3601
+        assert until(lambda: swept(made, elapsed_s[0]))
+        said.clear()
+        now_s[0], elapsed_s[0] = NOON_S + 365 * DAY_S, elapsed_s[0] + 3601  # wrong while it runs
+        assert until(lambda: any(row["event"] == "scores_kept_for_now" for row in said))
+        assert len(list(folder.iterdir())) == 2
+        now_s[0], elapsed_s[0] = now_s[0] + 3601, elapsed_s[0] + 3601  # it stays so: time did pass
+        assert until(lambda: list(folder.iterdir()) == [])
+        made.close()
+
+
+@pytest.mark.parametrize("bad", [{"camera": "\ud800"}, {"camera": object()}])
+def test_a_record_that_cannot_be_written_costs_no_other(
+    recorder: Callable[..., ScoreRecorder], tmp_path: Path, bad: dict[str, Any]
+) -> None:
+    made = recorder(flush_s=3600)
+    made.record([record(1), bad, record(2)])
+    made.close()
+    assert lines(tmp_path / "scores" / "scores-2026-05-31.jsonl") == [record(1), record(2)]
+    assert (made.written(), made.dropped()) == (2, 1)
+    assert made.trouble is not None and "no JSON" in made.trouble
 
 
 def test_records_of_many_threads(recorder: Callable[..., ScoreRecorder], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from models.checkpoint import CheckpointError
 from monitor.reload import Loaded, Reloader, changed_keys
+from monitor.scoring.region import RegionError
 from monitor.settings import Settings
 from monitor.settings_file import ConfigError, load_settings
 
@@ -110,3 +111,55 @@ def test_lists_are_named_as_a_whole_and_a_section_that_appears_by_its_name(lab: 
     before = load_settings(lab.path, {})
     lab.write(more='cameras:\n  - {match: "*", threshold: 0.5}\nrecording: {dir: scores}\n')
     assert changed_keys(before, load_settings(lab.path, {})) == ["cameras", "recording"]
+
+
+@pytest.mark.parametrize("wrong", ["2026-02-30", "[" * 1500])
+def test_a_value_that_yaml_cannot_read_is_refused(lab: Lab, wrong: str) -> None:
+    lab.write(wrong)
+    with pytest.raises(ConfigError, match=r"config\.yaml"):
+        lab.reloader.reload()
+    assert lab.told[-1][1] == "refused" and lab.reloader.loaded.refused
+
+
+def test_whatever_else_goes_wrong_is_refused_too(lab: Lab) -> None:
+    lab.live.error = RuntimeError("CUDA out of memory, said rtsp://u:t0psecret@h")
+    lab.write("0.5")
+    with pytest.raises(ConfigError, match=r"config\.yaml: RuntimeError: CUDA out of memory") as caught:
+        lab.reloader.reload()
+    assert lab.told[-1][1] == "refused" and "RuntimeError" in str(lab.reloader.loaded.refused)
+    assert "t0psecret" not in str(caught.value)
+
+
+def test_a_fault_of_a_region_is_one_of_the_cameras(lab: Lab) -> None:
+    lab.live.error = RegionError("line-1: its region without its masks leaves nothing")
+    lab.write(more='cameras:\n  - {match: "*", threshold: 0.5}\n')
+    with pytest.raises(ConfigError, match=r"config\.yaml:8: cameras: line-1: its region"):
+        lab.reloader.reload()
+
+
+def test_a_refused_one_makes_no_folders(lab: Lab) -> None:
+    text = lab.path.read_text().replace(str(lab.folder / "evidence"), str(lab.folder / "elsewhere"))
+    lab.path.write_text(text + f"recording: {{dir: {lab.folder / 'scores'}}}\n")
+    with pytest.raises(ConfigError, match=r"evidence\.dir: cannot change"):
+        lab.reloader.reload()
+    assert not (lab.folder / "elsewhere").exists() and not (lab.folder / "scores").exists()
+
+
+def test_files_that_were_read_and_taken_away_refuse_nothing_but_new_ones_must_be_there(lab: Lab) -> None:
+    film = lab.folder / "film.mp4"
+    film.touch()
+    files = f"  - files: {{camera: bench, path: {film}}}\n"
+    lab.path.write_text(lab.path.read_text().replace("evidence:", files + "evidence:"))
+    assert lab.reloader.reload() == ["sources"]
+    film.unlink()
+    lab.path.write_text(lab.path.read_text().replace("threshold: auto", "threshold: 0.5"))
+    assert lab.reloader.reload() == ["alerts.threshold"]
+    lab.path.write_text(lab.path.read_text().replace("evidence:", files.replace("bench", "other") + "evidence:"))
+    with pytest.raises(ConfigError, match=r"config\.yaml:6: sources\[2\]\.files\.path: no picture or film"):
+        lab.reloader.reload()
+
+
+def test_a_checkpoint_written_anew_under_its_name_is_a_change_once(lab: Lab) -> None:
+    (lab.folder / "model.safetensors").write_bytes(b"anew")
+    assert lab.reloader.reload() == ["model.checkpoint"]
+    assert lab.reloader.reload() == []

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
@@ -199,10 +203,173 @@ def test_the_tree_is_frozen(config: Path) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_loads_or_is_a_configuration_error(text: str) -> None:
-    from tempfile import NamedTemporaryFile  # noqa: PLC0415 - hypothesis and tmp_path do not go together
-
     with NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         with pytest.raises(ConfigError):
             load_settings(Path(file.name), {})
+
+
+WHOLE = """\
+model: {checkpoint: m, device: cpu, threads: 1}
+sources:
+  - kafka: {bootstrap_servers: "b:9092", topic: frames, group_id: g, security: {protocol: SASL_SSL, mechanism: PLAIN,
+      username: u, password: p, ca_file: ca}}
+  - rtsp: {camera: line-1, url: "rtsp://cam/s", fps: 5, transport: tcp}
+  - usb: {camera: usb, device: 0}
+  - files: {camera: bench, path: clips, fps: native, watch: true}
+redis: {url: "redis://h:1/0", prefix: x}
+alerts: {threshold: auto, cooldown_s: 3, fire_after: {frames: 2, of: 5}}
+cameras: [{match: "line-*", threshold: 0.5, region: [[[0, 0], [1, 0], [1, 1]]]}]
+maintenance: [{start: "22:00", end: "23:00", timezone: UTC, days: [mon], why: cleaning}]
+products: [{start: "22:00", end: "23:00", product: caps}]
+health: {cameras: {line-1: {}}}
+publish: {bootstrap_servers: "b:9092"}
+grafana: {url: "http://g", token: t}
+http: {host: 127.0.0.1, public_url: "http://p", token: t}
+evidence: {dir: e}
+recording: {dir: r}
+limits: {max_pixels: 5000}
+"""
+
+
+def places(tree: Any, key: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    inner = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    return [key] * bool(key) + [place for name, value in inner for place in places(value, (*key, name))]
+
+
+def faults_of(text: str, **environ: str) -> str:
+    """Of loading and of the files it names; "" where there is none. For hypothesis, which tmp_path does not suit."""
+    with NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        try:
+            load_settings(Path(file.name), environ)
+        except ConfigError as error:
+            return str(error)
+    return ""
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    place=st.sampled_from(places(yaml.safe_load(WHOLE))),
+    form=st.sampled_from(
+        (
+            "{s}://u:{p}@h/0",
+            "u:{p}@h",
+            "{s}://:{p}@h:1/0",
+            " {s}://u:{p}@h:99999999 ",
+            "{s}://h/?password={p}",
+            "u:{p},@h",
+        )
+    ),
+    scheme=st.sampled_from(("rtsp", "redis", "http", "mqtt")),
+    rest=st.text("aZ0/@:#?,'\"\\ \n\u00e9", max_size=6),
+    wrap=st.sampled_from(("value", "list", "section", "key")),
+)
+def test_a_password_in_any_value_is_in_no_message(
+    place: tuple[str | int, ...], form: str, scheme: str, rest: str, wrap: str
+) -> None:
+    text = form.format(s=scheme, p=f"t0psecret{rest}")
+    tree = yaml.safe_load(WHOLE)
+    target = tree
+    for name in place[:-1]:
+        target = target[name]
+    target[place[-1]] = {"value": text, "list": [text], "section": {"url": text}, "key": {text: None}}[wrap]
+    assert "t0psecret" not in faults_of(yaml.safe_dump(tree))
+    if all(isinstance(name, str) for name in place) and wrap == "value":
+        variable = "LINEWATCH_" + "__".join(str(name).upper() for name in place)
+        assert "t0psecret" not in faults_of(WHOLE, **{variable: text})
+        assert "t0psecret" not in faults_of(WHOLE, **{variable: json.dumps([text])})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (SMALLEST.replace('{camera: line-1, url: "rtsp://localhost:8554/line-1"}', "rtsp://a:t0psecret@h/s"),
+         ":5: sources[1].rtsp: expected a section of keys, found text"),
+        (SMALLEST.replace('{url: "redis://localhost:6379/0"}', "redis://:t0psecret@h/0"),
+         ":7: redis: expected a section of keys, found text"),
+        ("model: {checkpoint: m}\nsources: rtsp://a:t0psecret@h/s\n", ":2: sources: expected a list, found text"),
+        (SMALLEST + "grafana: http://u:t0psecret@h\n", ":8: grafana: expected a section of keys, found text"),
+        (SMALLEST + "http: {public_url: 'ftp://u:t0psecret@h'}\n", ":8: http.public_url: "),
+        (SMALLEST.replace("localhost:9092", "u:t0psecret@h"),
+         ":4: sources[0].kafka.bootstrap_servers: expected host:port"),
+        (SMALLEST + "http: {token: *t0psecret}\n", ":8: not valid YAML: found undefined alias"),
+        (SMALLEST + "http: {token: !t0psecret }\n", ":8: not valid YAML: could not determine a constructor"),
+        (SMALLEST + "http: {token_file: 'http://u:t0psecret@h'}\n", ":8: http: token_file: cannot read a text"),
+        ("rtsp://u:t0psecret@h\n", ":1: expected a mapping with the key `model`, found text"),
+    ],
+)  # fmt: skip
+def test_an_address_in_the_wrong_place_is_told_without_it(config: Path, text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(config, text)
+    assert told in str(caught.value) and "t0psecret" not in str(caught.value)
+
+
+def test_an_address_for_a_section_in_the_environment_is_told_without_it(config: Path) -> None:
+    with pytest.raises(ConfigError, match="LINEWATCH_REDIS: redis: expected a section of keys, found text") as caught:
+        load(config, SMALLEST, LINEWATCH_REDIS="redis://:t0psecret@h/0")
+    assert "t0psecret" not in str(caught.value)
+
+
+def test_an_address_for_a_file_is_told_without_it(config: Path, tmp_path: Path) -> None:
+    text = SMALLEST.replace("model.safetensors", "'http://u:t0psecret@h/m'").replace(
+        "clips/*.mp4", "rtsp://u:t0psecret@h"
+    )
+    got = load(config, text.replace(", loop: false", "") + f"evidence: {{dir: {tmp_path / 'evidence'}}}\n")
+    with pytest.raises(ConfigError, match=r"model\.checkpoint: no file \*\*\*") as caught:
+        check_files(got, config)
+    assert "t0psecret" not in str(caught.value) and "no picture or film at ***" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("2026-02-30", ":8: not valid YAML: this looks like a date and is none; a text is written in quotes"),
+        ("0b_", ":8: not valid YAML: this looks like a number and is none"),
+        ("!!bool maybe", ":8: not valid YAML: this looks like true or false and is none"),
+        ("[" * 1500, ": nested too deeply"),
+        ("&a [*a]", "max_size"),
+    ],
+)
+def test_values_that_yaml_cannot_read_are_faults_like_any_other(config: Path, value: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(config, SMALLEST + f"batching: {{max_size: {value}}}\n")
+    assert told in str(caught.value) or "nested too deeply" in str(caught.value)
+    assert str(config) in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan"])
+@pytest.mark.parametrize(
+    "key", ["alerts.cooldown_s", "evidence.keep_days", "window.keep_days", "alerts.threshold", "batching.max_size"]
+)
+def test_a_number_is_finite(config: Path, key: str, value: str) -> None:
+    section, name = key.split(".")
+    with pytest.raises(ConfigError, match=rf":8: {section}\.{name}: "):
+        load(
+            config,
+            SMALLEST + f"{section}: {{{name}: {value}}}\n",
+        )
+
+
+@pytest.mark.parametrize("key", ["alerts.cooldown_s", "evidence.keep_days"])
+def test_an_endless_number_is_told_in_words(config: Path, key: str) -> None:
+    section, name = key.split(".")
+    with pytest.raises(ConfigError, match=rf":8: {section}\.{name}: Input should be a finite number, found inf"):
+        load(config, SMALLEST + f"{section}: {{{name}: .inf}}\n")
+
+
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+@pytest.mark.parametrize("time", ["22:00", "06:00", "00:00", "10:30"])
+def test_a_time_of_day_needs_no_quotes(config: Path, time: str, quote: str) -> None:
+    got = load(config, SMALLEST + f"maintenance:\n  - {{start: {quote}{time}{quote}, end: '23:59'}}\n")
+    assert got.maintenance[0].start == time
+
+
+@pytest.mark.parametrize("wrong", ["1320", "6:00", "24:00", "'22:0'", "true"])
+def test_what_is_no_time_of_day_is_told(config: Path, wrong: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r':9: maintenance\[0\]\.start: expected a time of day from "00:00" to "23:59"'
+    ):
+        load(config, SMALLEST + f"maintenance:\n  - {{start: {wrong}, end: '23:59'}}\n")

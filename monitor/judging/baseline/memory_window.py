@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from monitor.judging.baseline.checking import check_rule, check_score
 from monitor.judging.baseline.life import Kept, Life, phase_of
 from monitor.judging.baseline.port import (
+    AHEAD_MS,
     HIGH_SHARE,
     LOW_SHARE,
     BaselineKey,
@@ -22,6 +23,7 @@ from monitor.judging.baseline.port import (
     Rule,
     WindowRules,
     normalise,
+    top_of,
 )
 from monitor.judging.baseline.series import Series, series_of
 
@@ -29,8 +31,10 @@ from monitor.judging.baseline.series import Series, series_of
 class MemoryWindow:
     """A RollingWindow of this process alone. `rules` may be set anew between two batches. One thread at a time."""
 
-    def __init__(self, rules: WindowRules) -> None:
+    def __init__(self, rules: WindowRules, clock: Callable[[], float] | None = None) -> None:
+        """clock: s since the epoch, to find frames captured by one that ran ahead; None: all times are believed."""
         self.rules = rules
+        self._clock = clock
         self._baselines: dict[BaselineKey, _Baseline] = {}
 
     def judge(self, entries: Sequence[Entry]) -> list[Range]:
@@ -38,7 +42,8 @@ class MemoryWindow:
         for entry in entries:
             check_score(entry.score)
             check_rule(entry.rule)
-        return [self._at(entry.key).judge(entry, self.rules) for entry in entries]
+        clock_ms = None if self._clock is None else round(self._clock() * 1000)
+        return [self._at(entry.key).judge(entry, self.rules, clock_ms) for entry in entries]
 
     def series(self, key: BaselineKey, since_ms: int = 0) -> Series:
         """As BaselineStore.series."""
@@ -131,19 +136,21 @@ class _Baseline:
     relearnt: int = 0
     relearnt_ms: int | None = None
 
-    def judge(self, entry: Entry, rules: WindowRules) -> Range:
+    def judge(self, entry: Entry, rules: WindowRules, clock_ms: int | None) -> Range:
         late = False
         if not (entry.keep_out or self.frozen):
+            if clock_ms is not None:
+                self._set_back(entry.time_ms, clock_ms, rules)
             late = entry.time_ms < self._grow_old(entry.time_ms, rules)
         phase = self._phase(rules)
-        low, high, limit, anomalous = self._hold(entry.score, entry.rule, phase, rules.mode)
+        low, high, limit, anomalous, out = self._hold(entry.score, entry.rule, phase, rules.mode)
         window = self.window
         scores = window.scores
         count, refused, epoch = len(scores), self.refused, self.epoch
         least, greatest = (scores[0], scores[-1]) if scores else (None, None)
         q_low, q_high = (window.quantile(LOW_SHARE), window.quantile(HIGH_SHARE)) if scores else (None, None)
         at_least = window.at_least(entry.score)
-        fate = self._fate(entry, late, anomalous, rules)
+        fate = self._fate(entry, late, out, rules)
         return Range(
             count=count,
             least=least,
@@ -189,6 +196,23 @@ class _Baseline:
     def _phase(self, rules: WindowRules) -> Phase:
         return phase_of(len(self.window), self.refused, self.kept is not None, rules)
 
+    def _set_back(self, time_ms: int, clock_ms: int, rules: WindowRules) -> None:
+        """Frames captured by a clock that ran ahead leave. Otherwise all others would be late until the right clock has
+        come that far."""
+        horizon_ms = max(clock_ms, time_ms) + AHEAD_MS
+        if self.newest_ms is None or self.newest_ms <= horizon_ms:
+            return
+        window, out = self.window, self.out
+        left = window.at(horizon_ms + 1)
+        if len(window) >= rules.warm_up_frames > left:
+            self._keep(time_ms)  # only their times were wrong
+        window.drop(left, len(window))
+        gone = out.drop(out.at(horizon_ms + 1), len(out))
+        self.refused = max(0, self.refused - len(gone))
+        self.newest_ms = max((frames.by_time[-1][0] for frames in (window, out) if len(frames)), default=None)
+        if self.relearnt_ms is not None and self.relearnt_ms > horizon_ms:
+            self.relearnt_ms = clock_ms
+
     def _grow_old(self, time_ms: int, rules: WindowRules) -> float:
         """What has become too old leaves; from when on a frame is not too old."""
         before = time_ms if self.newest_ms is None else self.newest_ms
@@ -212,10 +236,10 @@ class _Baseline:
             at_ms=at_ms,
         )
 
-    def _hold(self, score: float, rule: Rule, phase: Phase, mode: Mode) -> tuple[float, float, float, bool]:
-        """low, high, limit and whether the score is anomalous."""
+    def _hold(self, score: float, rule: Rule, phase: Phase, mode: Mode) -> tuple[float, float, float, bool, bool]:
+        """low, high, limit, whether the score is anomalous, and whether it is to stay out of the window."""
         low, high, limit = rule.low, rule.high, rule.value
-        rising = rule.criterion is Criterion.RISING
+        top = -math.inf
         if mode is not Mode.FROZEN and phase not in {Phase.COLD, Phase.WARMING}:
             if phase is Phase.STALE:
                 assert self.kept is not None
@@ -224,13 +248,16 @@ class _Baseline:
             else:
                 least, greatest = self.window.scores[0], self.window.scores[-1]
                 q_low, q_high = self.window.quantile(LOW_SHARE), self.window.quantile(HIGH_SHARE)
-            low, high = (q_low, q_high + (q_high - q_low)) if mode is Mode.QUANTILE else (least, greatest)
-            limit = max(limit, greatest) if rising else limit
+            top = top_of(q_low, q_high)
+            low, high = (q_low, top) if mode is Mode.QUANTILE else (least, greatest)
         if rule.criterion is Criterion.SHARE:
-            return low, high, low + rule.value * (high - low), normalise(score, low, high) >= rule.value
-        return low, high, limit, score > limit
+            anomalous = normalise(score, low, high) >= rule.value
+            return low, high, low + rule.value * (high - low), anomalous, anomalous and score > top
+        if rule.criterion is Criterion.RISING:
+            limit = max(limit, top)
+        return low, high, limit, score > limit, score > limit
 
-    def _fate(self, entry: Entry, late: bool, anomalous: bool, rules: WindowRules) -> Fate:
+    def _fate(self, entry: Entry, late: bool, out: bool, rules: WindowRules) -> Fate:
         if entry.keep_out:
             return Fate.KEPT_OUT
         if self.frozen:
@@ -242,7 +269,7 @@ class _Baseline:
             return Fate.REPEATED
         if self.relearnt_ms is not None and entry.time_ms < self.relearnt_ms:
             return Fate.LATE  # what came before the new normal is no part of it
-        if anomalous:
+        if out:
             return self._refuse(name, entry, rules)
         return self._enter(name, entry, rules)
 
@@ -252,6 +279,9 @@ class _Baseline:
         self.out.add(name, entry.time_ms, entry.score)
         if name in self.out.drop(0, max(0, len(self.out) - rules.max_frames)):
             return Fate.LATE
+        if rules.mode is Mode.FROZEN:
+            self.refused = 0
+            return Fate.REFUSED  # no new normal would change what frames are held against
         self.refused += 1
         if self.refused < rules.relearn_after:
             return Fate.REFUSED

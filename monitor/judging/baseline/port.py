@@ -8,7 +8,10 @@ from enum import StrEnum
 from typing import Protocol
 
 LOW_SHARE, HIGH_SHARE = 0.01, 0.99
-"""The quantiles that mode `quantile` goes by."""
+"""The quantiles that mode `quantile` and the top of a window go by."""
+AHEAD_MS = 60_000
+"""A frame that was captured so much later than the time it is judged at was captured by a clock that ran ahead. Once
+frames come whose clock is right again, it leaves the window, and they are not late for it."""
 
 
 class Mode(StrEnum):
@@ -17,10 +20,10 @@ class Mode(StrEnum):
     MINMAX = "minmax"
     """From the least to the greatest score of the window: the paper's, rolling."""
     QUANTILE = "quantile"
-    """From the 1 % quantile to as far again above the 99 % quantile as that lies above the 1 % one: normal frames fill
-    the lower half, and one odd frame moves nothing."""
+    """From the 1 % quantile to the top (`top_of`): normal frames fill the lower half, and one odd frame moves
+    nothing."""
     FROZEN = "frozen"
-    """That of the checkpoint's calibration, for ever."""
+    """That of the checkpoint's calibration, for ever. Refused frames are no drift, and nothing is learnt from them."""
 
 
 class Phase(StrEnum):
@@ -42,7 +45,7 @@ class Fate(StrEnum):
 
     ENTERED = "entered"
     REFUSED = "refused"
-    """Anomalous: it stays out, so that it cannot move the range."""
+    """Anomalous: it stays out, so that it cannot move the range. For Criterion.SHARE see there."""
     RELEARNT = "relearnt"
     """The last of so many refused frames that they are now the window: the new normal."""
     REPEATED = "repeated"
@@ -61,9 +64,12 @@ class Criterion(StrEnum):
     ABSOLUTE = "absolute"
     """score > value."""
     RISING = "rising"
-    """score > value and, where the window is ready, score > everything in it."""
+    """score > value and, where the window is ready (or was, and its last range serves), above its top (`top_of`). The
+    greatest score is no such bound: what lies above it would never enter, so that it could only fall."""
     SHARE = "share"
-    """The normalised score reaches `value`."""
+    """The normalised score reaches `value`. Alarms within the spread of normal frames are the paper's min-max at work:
+    they are anomalous, but enter the window, unless they also lie above its top (`top_of`); kept out, they would make
+    the range narrower and narrower. Where no window serves yet, or in mode `frozen`, each is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,8 @@ class Range:
     linearly between neighbours (numpy's default). at_least: how many of its scores are not below the frame's; the
     conformal p-value is (1 + at_least) / (1 + count). low, high: the range to normalise by, according to mode and
     phase. limit: the threshold on the raw score; anomalous: whether the frame passes it. refused: the count towards
-    drift. epoch: rises when the baseline is reset or learnt anew. frozen: whether somebody has frozen it.
+    drift, which mode `frozen` never raises. epoch: rises when the baseline is reset or learnt anew. frozen: whether
+    somebody has frozen it.
     """
 
     count: int
@@ -159,11 +166,17 @@ class RollingWindow(Protocol):
     """Keeps the last N scores of each baseline, and none older than T.
 
     `judge` answers for every entry, in order, with the window before that entry, and then lets the score enter unless
-    it is anomalous or to be kept out. Entries of one batch see the ones before them. Idempotent for repeated
-    identities. Blocks for one round trip at most. Raises WindowUnavailable; nothing is known to have entered then.
+    it is anomalous (but see Criterion.SHARE) or to be kept out. Entries of one batch see the ones before them.
+    Idempotent for repeated identities. Blocks for one round trip at most. Raises WindowUnavailable; nothing is known to
+    have entered then.
     """
 
     def judge(self, entries: Sequence[Entry]) -> list[Range]: ...
+
+
+def top_of(q_low: float, q_high: float) -> float:
+    """How far the scores of a window may reach: as far above its 99 % quantile as that lies above its 1 % one."""
+    return q_high + (q_high - q_low)
 
 
 def normalise(score: float, low: float, high: float) -> float:

@@ -14,7 +14,7 @@ from monitor.judging.baseline.library import Call, Client, Library
 from monitor.judging.baseline.life import rules_text
 from monitor.judging.baseline.port import BaselineKey, Entry, Fate, Phase, Range, WindowRules, WindowUnavailable
 
-FUNCTION = "linewatch_window_3"
+FUNCTION = "linewatch_window_4"
 RETRY_AFTER_S = 1.0
 REMEMBERED = 10_000
 
@@ -28,15 +28,26 @@ class RedisWindow:
     `rules` may be set anew between two batches. One thread at a time.
     """
 
-    def __init__(self, client: Client, prefix: str, rules: WindowRules, *, shards: int = 1, address: str) -> None:
+    def __init__(
+        self,
+        client: Client,
+        prefix: str,
+        rules: WindowRules,
+        *,
+        shards: int = 1,
+        address: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         """client: with decode_responses. shards: over how many hash slots the baselines are spread; the same for all
         who share them, since baselines are not found under another number. address: for messages, without secrets.
+        clock: s since the epoch; frames that lie ahead of it and of the server's were captured by a wrong clock.
         Nothing is asked of Redis before the first `judge`."""
         self.rules = rules
         self._library = Library(client, "window.lua")
         self._prefix = prefix
         self._shards = shards
         self._address = address
+        self._clock = clock
         self._next_try_s = 0.0
         self._places: dict[BaselineKey, Places] = {}
         self._held: dict[str, _Held] = {}
@@ -56,7 +67,7 @@ class RedisWindow:
             turns.append(part)
         if time.monotonic() < self._next_try_s:
             raise WindowUnavailable(f"Redis at {self._address} does not answer; tried again every second")
-        rules = rules_text(self.rules)
+        rules = [*rules_text(self.rules), str(round(self._clock() * 1000))]
         try:
             answers = self._library.call(FUNCTION, [part.call(rules) for part in batch.parts.values()])
         except redis.RedisError as error:

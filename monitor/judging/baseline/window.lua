@@ -1,15 +1,15 @@
-#!lua name=linewatch_window_3
+#!lua name=linewatch_window_4
 
 -- The rolling windows of all baselines of a batch, in one call. What happens is told in port.py; memory_window.py is
 -- the same in Python, and the tests hold the two against each other.
 --
 -- A baseline has four sorted sets and a hash. `score` and `time` have the same members, one a frame, ordered by score
--- and by capture time; `outscore` and `outtime` likewise hold the refused frames. `state` is told in state.py. Its
+-- and by capture time; `outscore` and `outtime` likewise hold the refused frames. `state` is told in life.py. Its
 -- `tail` belongs to others and only has its life prolonged here.
 -- KEYS: the index of the baselines, then score, time, outscore, outtime, state, tail of the first one, the second ...
--- ARGV: max_frames, max_age_ms, warm_up_frames, relearn_after, drifting_from, mode, keep_ms, the number of kinds;
---       three values a kind of frame: its baseline (from 1), its rule (criterion, value, low, high, parted by blanks),
---       and 1 for frames that must leave no trace, otherwise 0;
+-- ARGV: max_frames, max_age_ms, warm_up_frames, relearn_after, drifting_from, mode, keep_ms; the caller's time in ms;
+--       the number of kinds; three values a kind of frame: its baseline (from 1), its rule (criterion, value, low,
+--       high, parted by blanks), and 1 for frames that must leave no trace, otherwise 0;
 --       then four values a frame in the order of the batch: its kind (from 1), identity, score, time_ms.
 -- Returns a text a frame, its values parted by blanks: count, least, greatest, q_low, q_high (- in an empty window),
 -- low, high, limit, phase, epoch, frozen (0 or 1), at_least, anomalous (0 or 1), fate, refused. Texts, since Redis
@@ -20,6 +20,7 @@
 
 local VERSION = '3'
 local RULES, PER_KIND, PER_FRAME, PER_BASELINE = 7, 3, 4, 6
+local AHEAD_MS = 60000  -- as in port.py
 local CHUNK = 1000  -- unpack() has a limit of some thousands
 local LOW_SHARE, HIGH_SHARE = 0.01, 0.99
 local INDEX_EVERY_MS = 60000
@@ -52,12 +53,18 @@ local function forget(call, key, members)
   end
 end
 
--- Members of `by_time` older than `oldest_ms` leave both sets. How many, and the time of the oldest that is left.
-local function forget_older(call, by_time, by_score, oldest_ms)
-  local members = call('ZRANGEBYSCORE', by_time, '-inf', '(' .. exact(oldest_ms))
+-- Members of `by_time` between two times leave both sets. How many.
+local function forget_between(call, by_time, by_score, from, to)
+  local members = call('ZRANGEBYSCORE', by_time, from, to)
   forget(call, by_score, members)
   forget(call, by_time, members)
-  return #members, number_or(call('ZRANGE', by_time, 0, 0, 'WITHSCORES')[2], math.huge)
+  return #members
+end
+
+-- Members older than `oldest_ms` leave. How many, and the time of the oldest that is left.
+local function forget_older(call, by_time, by_score, oldest_ms)
+  local gone = forget_between(call, by_time, by_score, '-inf', '(' .. exact(oldest_ms))
+  return gone, number_or(call('ZRANGE', by_time, 0, 0, 'WITHSCORES')[2], math.huge)
 end
 
 -- As numpy does it: linear between the neighbours, from the nearer one. The quantile and the two neighbours.
@@ -194,6 +201,32 @@ local function grow_old(call, b, oldest_ms, ready_ms, rules)
   end
 end
 
+-- Where frames were captured by a clock that ran ahead, those after `horizon_ms` leave. Otherwise all others would be
+-- late until the right clock has come that far.
+local function set_back(call, b, horizon_ms, clock_ms, time_ms, rules)
+  local ahead = '(' .. exact(horizon_ms)
+  own(call, b)
+  if b.count >= rules.warm_up and b.count - call('ZCOUNT', b.time, ahead, '+inf') < rules.warm_up then
+    keep(call, b, time_ms)  -- only their times were wrong
+  end
+  b.count = b.count - forget_between(call, b.time, b.score, ahead, '+inf')
+  local gone = forget_between(call, b.outtime, b.outscore, ahead, '+inf')
+  b.out = b.out - gone
+  b.refused = math.max(0, b.refused - gone)
+  b.fields.refused = b.refused
+  b.newest, b.newest_text = -math.huge, nil
+  for _, by_time in ipairs({b.time, b.outtime}) do
+    local last = tonumber(call('ZREVRANGE', by_time, 0, 0, 'WITHSCORES')[2])
+    if last and last > b.newest then
+      b.newest, b.newest_text = last, exact(last)
+    end
+  end
+  if b.relearnt_ms > horizon_ms then
+    b.relearnt_ms, b.fields.relearnt_ms = clock_ms, exact(clock_ms)
+  end
+  changed(b)
+end
+
 local function phase_of(b, rules)
   if b.count >= rules.warm_up then
     return b.refused >= rules.drifting_from and 'drifting' or 'ready'
@@ -209,22 +242,24 @@ local function read_rule(text)
 end
 
 -- What frames under a rule are held against: numbers, and the text that tells of them, from the range that serves (none
--- means the rule's own).
+-- means the rule's own). top: how far a window's scores may reach, told by its quantiles, since what lies above never
+-- enters: told by the greatest, it could only fall.
 local function held_against(rule, range, mode)
   local low, high, limit = rule.low, rule.high, rule.value
+  local held = {share = nil, top = nil}
   if range then
+    local q_low, q_high = tonumber(range.q_low), tonumber(range.q_high)
+    held.top = q_high + (q_high - q_low)
     low, high = range.least, range.greatest
     if mode == 'quantile' then
-      local q_low, q_high = tonumber(range.q_low), tonumber(range.q_high)
-      low, high = range.q_low, exact(q_high + (q_high - q_low))
+      low, high = range.q_low, exact(held.top)
     end
   end
-  local held = {share = nil}
   if rule.criterion == 'share' then
     held.low, held.high, held.share = tonumber(low), tonumber(high), tonumber(limit)
     limit = exact(held.low + held.share * (held.high - held.low))
-  elseif rule.criterion == 'rising' and range and tonumber(range.greatest) > tonumber(limit) then
-    limit = range.greatest
+  elseif rule.criterion == 'rising' and range and held.top > tonumber(limit) then
+    limit = exact(held.top)
   end
   held.limit, held.told = tonumber(limit), low .. ' ' .. high .. ' ' .. limit
   return held
@@ -258,6 +293,12 @@ local function is_anomalous(held, score)
     return score > held.high
   end
   return math.min(1, math.max(0, (score - held.low) / (held.high - held.low))) >= held.share
+end
+
+-- Whether an anomalous frame stays out. By its share it is anomalous also within the spread of what is normal; kept
+-- out, those would make the range narrower and narrower.
+local function is_refused(held, score)
+  return not (held.share and held.top) or score > held.top
 end
 
 local function known(call, b, member)
@@ -318,6 +359,12 @@ local function refuse(call, b, rules, member, score_text, time_text, time_ms)
     if itself then
       return 'late'
     end
+  end
+  if rules.mode == 'frozen' then
+    if b.refused > 0 then
+      b.refused, b.fields.refused = 0, 0
+    end
+    return 'refused'  -- no new normal would change what frames are held against
   end
   b.refused = b.refused + 1
   b.fields.refused = b.refused
@@ -425,10 +472,14 @@ local function close(call, b, index, rules, now_ms)
 end
 
 -- One frame, whatever it is. The answer.
-local function judge_one(call, b, kind, member, score_text, time_text, rules)
+local function judge_one(call, b, kind, member, score_text, time_text, rules, clock_ms)
   local score, time_ms = tonumber(score_text), tonumber(time_text)
   local late = false
   if not (kind.keep_out or b.frozen) then
+    local horizon_ms = math.max(clock_ms, time_ms) + AHEAD_MS
+    if b.newest > horizon_ms then
+      set_back(call, b, horizon_ms, clock_ms, time_ms, rules)
+    end
     local ready_ms = b.newest
     if time_ms > ready_ms then
       b.newest, b.newest_text = time_ms, time_text
@@ -455,7 +506,7 @@ local function judge_one(call, b, kind, member, score_text, time_text, rules)
     fate = 'late'
   elseif time_ms < b.relearnt_ms then
     fate = known(call, b, member) and 'repeated' or 'late'  -- what came before the new normal is no part of it
-  elseif anomalous then
+  elseif anomalous and is_refused(kind.held, score) then
     fate = refuse(call, b, rules, member, score_text, time_text, time_ms)
   else
     fate = enter(call, b, rules, member, score, score_text, time_text, time_ms)
@@ -476,7 +527,7 @@ end
 -- a full window that is ready. Those that are, up to the first that is not or that moves the window's edges, are judged
 -- as judge_one would, with a few calls for all of them. How many they were. `spare`: tables to write into, which cost
 -- more to make than to fill. Some frames stay in the sets at each moment, since an emptied one would lose its expiry.
-local function judge_some(call, b, frames, from, args, kinds, rules, answer, first, spare)
+local function judge_some(call, b, frames, from, args, kinds, rules, answer, first, spare, clock_ms)
   local many = #frames - from + 1
   if many < 2 or many > CHUNK or many >= b.count or b.frozen or b.refused > 0 or b.entered == 0
     or b.count ~= rules.max_frames or b.count < rules.warm_up then
@@ -504,6 +555,7 @@ local function judge_some(call, b, frames, from, args, kinds, rules, answer, fir
 
   local done, newest, newest_text, earliest, horizon = 0, b.newest, b.newest_text, math.huge, b.relearnt_ms
   local edges, max_age_ms, at_edge = edges_of(call, b), rules.max_age_ms, false
+  local clock_horizon_ms = clock_ms + AHEAD_MS
   local low_next, high_before = edges.low_next, edges.high_before
   local out_oldest = b.out > 0 and b.out_oldest or math.huge
   spare.turn = spare.turn + 1
@@ -521,7 +573,8 @@ local function judge_some(call, b, frames, from, args, kinds, rules, answer, fir
       earliest = time_ms
     end
     if kind.keep_out or here[member] == turn or earliest <= leaving_ms or time_ms < horizon
-      or leaving_ms < newest - max_age_ms or out_oldest < newest - max_age_ms then
+      or leaving_ms < newest - max_age_ms or out_oldest < newest - max_age_ms
+      or (newest > clock_horizon_ms and newest > time_ms + AHEAD_MS) then
       break
     end
     if kind.version ~= b.version or kind.phase ~= 'ready' then
@@ -573,8 +626,8 @@ local function judge(keys, args)
   local baselines, kinds, answer = {}, {}, {}
   local b = {fields = {}}
   local spare = {turn = 0, members = {}, leaving = {}, scores = {}, gone = {}, here = {}, by_time = {}, by_score = {}}
-  local first = RULES + 2 + PER_KIND * tonumber(args[RULES + 1])
-  for i = RULES + 2, first - 1, PER_KIND do
+  local first = RULES + 3 + PER_KIND * tonumber(args[RULES + 2])
+  for i = RULES + 3, first - 1, PER_KIND do
     local baseline = tonumber(args[i])
     baselines[baseline] = baselines[baseline] or {}
     kinds[#kinds + 1] = {
@@ -590,16 +643,19 @@ local function judge(keys, args)
   end
   local now = call('TIME')
   local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+  -- The later of the two clocks: a caller whose clock runs slow must not take out what others' have brought.
+  local clock_ms = math.max(now_ms, tonumber(args[RULES + 1]))
   -- Baselines do not touch each other, so each has its frames judged on end.
   for number, frames in ipairs(baselines) do
     open(call, b, keys, 2 + PER_BASELINE * (number - 1), rules)
     local n, usual = 1, true
     while n <= #frames do
-      local some = usual and judge_some(call, b, frames, n, args, kinds, rules, answer, first, spare) or 0
+      local some = usual and judge_some(call, b, frames, n, args, kinds, rules, answer, first, spare, clock_ms)
+        or 0
       if some == 0 then
         local i = frames[n]
         answer[(i - first) / PER_FRAME + 1] =
-          judge_one(call, b, kinds[tonumber(args[i])], args[i + 1], args[i + 2], args[i + 3], rules)
+          judge_one(call, b, kinds[tonumber(args[i])], args[i + 1], args[i + 2], args[i + 3], rules, clock_ms)
         some, usual = 1, false
       end
       n = n + some
@@ -609,4 +665,4 @@ local function judge(keys, args)
   return answer
 end
 
-redis.register_function('linewatch_window_3', judge)
+redis.register_function('linewatch_window_4', judge)

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 from fastapi import Body, FastAPI, HTTPException, Query
 from fastapi.responses import JSONResponse
 
+from monitor.judging.baseline.port import BaselineKey
 from monitor.orders.baselines import freeze, thaw
-from monitor.serving.bodies import Who
+from monitor.orders.shelf import OrderRefused
+from monitor.serving.bodies import BaselineOrder
 from monitor.serving.routes.parameters import NO_STORE, PROBLEM, REFUSED, UNKNOWN_CAMERA, Camera, baseline_of
 from monitor.serving.served import Served
 from monitor.serving.showing import baseline_view
@@ -38,21 +40,24 @@ def add(app: FastAPI, served: Served) -> None:
         return shown(camera)
 
     @app.post("/api/cameras/{camera:path}/baseline/reset", responses=REFUSED)
-    def reset_baseline(camera: Camera, who: Who | None = None) -> BaselineView:
+    def reset_baseline(camera: Camera, order: BaselineOrder | None = None) -> BaselineView:
         """Throw away what was learnt and begin again."""
-        served.store.reset(baseline_of(served, camera), (who or Who()).by)
+        order = order or BaselineOrder()
+        served.store.reset(_meant(served, camera, order), order.by)
         return shown(camera)
 
     @app.post("/api/cameras/{camera:path}/baseline/freeze", responses=REFUSED)
-    def freeze_baseline(camera: Camera, who: Who | None = None) -> BaselineView:
+    def freeze_baseline(camera: Camera, order: BaselineOrder | None = None) -> BaselineView:
         """It neither learns nor forgets from now on. Again changes nothing."""
-        freeze(served.store, baseline_of(served, camera), (who or Who()).by)
+        order = order or BaselineOrder()
+        freeze(served.store, _meant(served, camera, order), order.by)
         return shown(camera)
 
     @app.post("/api/cameras/{camera:path}/baseline/thaw", responses=REFUSED)
-    def thaw_baseline(camera: Camera, who: Who | None = None) -> BaselineView:
+    def thaw_baseline(camera: Camera, order: BaselineOrder | None = None) -> BaselineView:
         """It learns again. Again changes nothing."""
-        thaw(served.store, baseline_of(served, camera), (who or Who()).by)
+        order = order or BaselineOrder()
+        thaw(served.store, _meant(served, camera, order), order.by)
         return shown(camera)
 
     @app.get("/api/cameras/{camera:path}/baseline/export", responses=UNKNOWN_CAMERA)
@@ -83,3 +88,15 @@ def add(app: FastAPI, served: Served) -> None:
         except ValueError as error:
             raise HTTPException(422, str(error)) from None
         return shown(camera)
+
+
+def _meant(served: Served, camera: str, order: BaselineOrder) -> BaselineKey:
+    """The baseline that an order is about: the line may have changed over since it was given. OrderRefused then."""
+    key = baseline_of(served, camera)
+    for what, meant, now in (("product", order.product, key.product), ("model", order.model, key.model)):
+        if meant is not None and meant != now:
+            raise OrderRefused(
+                f"camera {camera} is judged by the baseline of {what} {now or '(none)'} by now, and the order is about "
+                f"that of {what} {meant or '(none)'}: look again, or reach that one by `linewatch baselines`"
+            )
+    return key

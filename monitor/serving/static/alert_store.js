@@ -8,37 +8,78 @@ export class AlertStore {
     this.sorted = [];
     this.next = null; // The offset of older alerts in the service's list; null where there are none.
     this.room = KEPT;
+    this.turn = 0; // Goes up with each alert that came otherwise than in a list.
+    this.heard = new Map(); // The turn at which an alert came so, by its id.
   }
 
   get(id) {
     return this.byId.get(id);
   }
 
-  /** Take in one alert; whether it was not known before. */
+  /** Take in what an event tells of an alert; whether it was not known before. */
   merge(alert) {
+    return this.put(alert, joined);
+  }
+
+  /** Take in the service's answer about an alert; whether it was not known before. */
+  answer(alert) {
+    return this.put(alert, answered);
+  }
+
+  put(alert, both) {
+    this.turn += 1;
+    this.heard.set(alert.alert_id, this.turn);
+    return this.take(alert, both);
+  }
+
+  take(alert, both) {
     const known = this.byId.get(alert.alert_id);
-    this.byId.set(alert.alert_id, known ? joined(known, alert) : alert);
+    this.byId.set(alert.alert_id, known ? both(known, alert) : alert);
     this.sort();
     return !known;
   }
 
-  /** Take in the head of the service's list, which says all there is about the alerts in it. Returns the new ids. */
-  mergeHead(page) {
+  /** Take in a page of the list that was asked for at a turn: what was heard since is newer than the page. */
+  takeAll(page, asked) {
+    return page.alerts.filter((alert) => this.take(alert, this.heard.get(alert.alert_id) > asked ? joined : answered));
+  }
+
+  /**
+   * Take in the head of the service's list, which says all there is about the alerts in it. `asked`: the turn at which
+   * it was asked for. Returns the new ids.
+   */
+  mergeHead(page, asked) {
+    this.dropWithdrawn(page, asked);
     const overlaps = page.alerts.some((alert) => this.byId.has(alert.alert_id));
     if (this.byId.size > 0 && page.alerts.length > 0 && !overlaps) {
+      this.heard.clear();
       this.byId.clear(); // So many came meanwhile that there is a hole: begin again at the head.
       this.next = page.next;
     } else if (this.byId.size <= page.alerts.length) {
       this.next = page.next;
     }
-    return page.alerts.filter((alert) => this.merge(alert)).map((alert) => alert.alert_id);
+    return this.takeAll(page, asked).map((alert) => alert.alert_id);
   }
 
   /** Take in an older page; how many alerts were new. */
-  mergeOlder(page) {
+  mergeOlder(page, asked) {
     this.next = page.next;
     this.room += page.alerts.length;
-    return page.alerts.filter((alert) => this.merge(alert)).length;
+    return this.takeAll(page, asked).length;
+  }
+
+  /** A missed defect is nothing but a mark: one that the head of the list should hold and does not was withdrawn. */
+  dropWithdrawn(page, asked) {
+    const listed = new Set(page.alerts.map((alert) => alert.alert_id));
+    const oldest = page.next === null ? -Infinity : page.alerts.at(-1)?.started_at ?? Infinity;
+    for (const alert of [...this.byId.values()]) {
+      if (alert.condition !== "missed" || listed.has(alert.alert_id) || alert.started_at <= oldest) continue;
+      if (this.heard.get(alert.alert_id) > asked) continue;
+      this.byId.delete(alert.alert_id);
+      this.heard.delete(alert.alert_id);
+      if (this.next !== null) this.next = Math.max(0, this.next - 1); // What is older moved up by one.
+    }
+    this.sort();
   }
 
   firing() {
@@ -50,6 +91,7 @@ export class AlertStore {
       (a, b) => b.started_at - a.started_at || (a.alert_id < b.alert_id ? 1 : -1));
     for (const gone of this.sorted.splice(this.room)) {
       this.byId.delete(gone.alert_id);
+      this.heard.delete(gone.alert_id);
       this.next = this.next === null ? this.room : Math.min(this.next, this.room);
     }
   }
@@ -66,5 +108,12 @@ function joined(known, told) {
   }
   both.peak_score = Math.max(known.peak_score, told.peak_score);
   if (known.severity === "critical") both.severity = "critical";
+  return both;
+}
+
+/** As joined, where the service itself says what people marked: a mark may have been withdrawn. */
+function answered(known, told) {
+  const both = joined(known, told);
+  for (const key of ["acknowledged_at", "acknowledged_by", "false_alarm_at", "false_alarm_by"]) both[key] = told[key] ?? null;
   return both;
 }

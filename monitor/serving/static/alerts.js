@@ -42,8 +42,8 @@ export class Alerts {
   /** Read the head of the service's list. Says on the page what went wrong, and keeps what it has. */
   async refresh() {
     try {
-      const page = await getJson(`/api/alerts?limit=${PAGE}`);
-      const fresh = this.store.mergeHead(page);
+      const asked = this.store.turn;
+      const fresh = this.store.mergeHead(await getJson(`/api/alerts?limit=${PAGE}`), asked);
       if (this.loaded) this.announce(fresh);
       this.loaded = true;
       this.part["alerts-trouble"].hidden = true;
@@ -93,14 +93,14 @@ export class Alerts {
   async mark(id, kind) {
     const by = given();
     const alert = await postJson(`/api/alerts/${encodeURIComponent(id)}/${kind}`, by ? { by } : {});
-    if (this.store.get(id)) this.store.merge(alert); // An older one would tear a hole into the list.
+    if (this.store.get(id)) this.store.answer(alert); // An older one would tear a hole into the list.
     this.changed(alert);
     this.render();
   }
 
   /** An alert that came of something done on this page. */
   noted(alert) {
-    this.store.merge(alert);
+    this.store.answer(alert);
     this.render();
   }
 
@@ -109,7 +109,8 @@ export class Alerts {
     try {
       // New alerts push the old ones along, so a page may hold only what is here already.
       for (let fresh = 0; fresh === 0 && this.store.next !== null;) {
-        fresh = this.store.mergeOlder(await getJson(`/api/alerts?limit=${PAGE}&offset=${this.store.next}`));
+        const asked = this.store.turn;
+        fresh = this.store.mergeOlder(await getJson(`/api/alerts?limit=${PAGE}&offset=${this.store.next}`), asked);
       }
     } catch (error) {
       if (!(error instanceof Failure)) throw error;

@@ -37,6 +37,13 @@ export class BaselinePart {
     return !this.body.hidden;
   }
 
+  /** The baseline that is looked at now, for an order about it: {product, model}, what is known of these. */
+  get meant() {
+    const product = this.view?.product;
+    // The list does not tell the model; the full account does, and is of now only where it is open.
+    return this.open && this.told?.product === product ? { product, model: this.told.model } : { product };
+  }
+
   /** Take in what the list of cameras says. */
   update(view) {
     this.view = view;

@@ -25,14 +25,15 @@ export class Orders {
   openFor(card, anchor) {
     const { view } = card;
     const shown = card.shown; // Of now: while the menu is open the camera goes on.
+    const meant = card.baseline.meant; // Likewise: the line may change over.
     const items = [];
     if (view.shelved !== undefined) items.push([view.shelved ? "Change shelving…" : "Shelve…", () => this.shelve(card)]);
     if (view.shelved) items.push(["End shelving", () => this.unshelve(card)]);
-    if (view.baseline?.frozen) items.push(["Thaw baseline", () => this.thaw(card)]);
-    else if (view.baseline) items.push(["Freeze baseline", () => this.freeze(card)]);
+    if (view.baseline?.frozen) items.push(["Thaw baseline", () => this.thaw(card, meant)]);
+    else if (view.baseline) items.push(["Freeze baseline", () => this.freeze(card, meant)]);
     if (shown) items.push(["Missed defect…", () => this.missed(card, shown)]);
     if (this.products().length > 0) items.push(["Product…", () => this.product(card)]);
-    if (view.baseline) items.push(["Reset baseline…", () => this.reset(card), true]);
+    if (view.baseline) items.push(["Reset baseline…", () => this.reset(card, meant), true]);
     if (items.length > 0) this.menu.open(anchor, `Actions for camera ${card.name}`, items);
   }
 
@@ -61,22 +62,22 @@ export class Orders {
     });
   }
 
-  freeze(card) {
+  freeze(card, meant) {
     return this.now(card, async () => {
-      card.baseline.take(await card.post("baseline/freeze", { by: actor() }));
+      card.baseline.take(await card.post("baseline/freeze", { ...meant, by: actor() }));
       card.tell("Frozen: from now on it neither learns nor forgets.");
     });
   }
 
-  thaw(card) {
+  thaw(card, meant) {
     return this.now(card, async () => {
-      card.baseline.take(await card.post("baseline/thaw", { by: actor() }));
+      card.baseline.take(await card.post("baseline/thaw", { ...meant, by: actor() }));
       card.tell("Thawed: it learns again.");
     });
   }
 
-  reset(card) {
-    const product = card.view.product ? ` with ${card.view.product}` : "";
+  reset(card, meant) {
+    const product = meant.product ? ` with ${meant.product}` : "";
     this.ask.open({
       title: `Reset the baseline of ${card.name}?`,
       text: `What was learnt of this camera${product} is thrown away, for good. It begins again with its next frames; `
@@ -84,7 +85,7 @@ export class Orders {
       action: "Reset baseline",
       danger: true,
       act: async () => {
-        card.baseline.take(await card.post("baseline/reset", { by: actor() }));
+        card.baseline.take(await card.post("baseline/reset", { ...meant, by: actor() }));
         card.tell("Reset: it learns anew.");
       },
     });
