@@ -113,14 +113,16 @@ class Readers:
         try:
             for reader in leaving:
                 self._let_go(reader)
-            self._begin(late)
+            # Before the successors begin: a camera of a topic may come back with their first frame, or go on elsewhere.
             with self._lock:
-                stay = {camera for r in self._readers for camera in (*r.custody.source.cameras, *r.custody.known())}
+                stay = {camera for reader in self._readers for camera in reader.custody.known()}
+            stay |= {camera for source in come for camera in source.cameras}
             for reader in leaving:
                 for camera in reader.custody.known() - stay:
                     reader.outlet.camera_gone(camera)
-                    if camera in reader.custody.source.cameras:  # those of topics may go on in another worker
+                    if camera in reader.custody.source.cameras:
                         self._retired(camera)
+            self._begin(late)
         except Exception:
             log.exception("sources_not_replaced")
         finally:

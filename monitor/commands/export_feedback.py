@@ -77,3 +77,8 @@ def _tell(done: Exported, out: Path) -> None:
             printable(f"note: alert {alert_id} was marked anew: its picture {file} belongs in {into}; move it there"),
             err=True,
         )
+    for alert_id, before, after in done.withdrawn:
+        typer.echo(
+            printable(f"note: the mark of alert {alert_id} was withdrawn: its picture {before} lies in {after} now"),
+            err=True,
+        )

@@ -61,7 +61,7 @@ def configured(file: Path, model: Path, valkey: EmbeddedValkey, prefix: str, fol
         "sources": [{"files": {"camera": "bench", "path": str(folder / "clips/*.png")}}],
         "redis": {"url": valkey.address, "prefix": prefix},
         "evidence": {"dir": str(folder / "evidence"), "keep_days": 3650},
-        "window": {"max_frames": 40, "warm_up_frames": 10, "mode": "quantile"},
+        "window": {"max_frames": 400, "warm_up_frames": 10, "mode": "quantile"},
         "alerts": {"threshold": 0.9, "cooldown_s": 0, "resolve_after": {"frames": 3}},
         **more,
     }
@@ -79,7 +79,7 @@ def configured_like(config: Path, file: Path, threshold: float) -> Path:
 
 @pytest.fixture
 def line(model: tuple[Path, str, float]) -> Line:
-    """Recorded frames of a camera: 60 normal ones, six far above them, 20 normal ones, three a little above, 20."""
+    """Recorded frames of a camera: 300 normal ones, six far above them, 20 normal ones, three a little above, 20."""
 
     def make(camera: str = "line-1", alert: str | None = ALERT, **more: Any) -> list[dict[str, Any]]:
         usual = [0.3, 0.4, 0.5, 0.6, 0.45]
@@ -87,7 +87,8 @@ def line(model: tuple[Path, str, float]) -> Line:
         made = [record(n, s * model[2], camera, model=model[1], **more) for n, s in enumerate(scores)]
         for one in made[62:69]:
             one["alert"] = alert
-        return made
+        before = [record(n, s * model[2], camera, model=model[1], **more) for n, s in enumerate(usual * 48, start=-240)]
+        return before + made
 
     return make
 
@@ -129,7 +130,7 @@ def test_two_configurations_and_everything_as_json(config: Path, line: Line, tmp
     (vanished,) = told["vanished"]
     assert vanished["started_at"] == NOON_NS + 86 * 10**8 and vanished["length_s"] == pytest.approx(0.5)
     assert told["cameras"]["line-1"]["days"]["2026-05-31"] == told["total"]
-    assert told["cameras"]["line-1"]["frames"] == 109
+    assert told["cameras"]["line-1"]["frames"] == 349
     again = tell(scores, "--config", config, *keys, "--against", low, "--json", tmp_path / "out.json")
     assert again.exit_code == 0
     assert json.loads((tmp_path / "out.json").read_text()) == told  # to the last digit the same
@@ -190,7 +191,7 @@ def test_a_topic_as_scores(config: Path, line: Line, broker: EmbeddedBroker) -> 
     producer.close()
     done = tell(f"kafka://{broker.address}/{topic}", "--config", config, "--json", "-")
     assert done.exit_code == 0, done.stderr
-    assert json.loads(done.stdout)["cameras"]["line-1"]["frames"] == 109
+    assert json.loads(done.stdout)["cameras"]["line-1"]["frames"] == 349
 
 
 def test_a_report_with_plots_and_pictures(config: Path, line: Line, tmp_path: Path, browser: Browser) -> None:
@@ -224,12 +225,12 @@ def test_a_report_with_plots_and_pictures(config: Path, line: Line, tmp_path: Pa
 def test_scores_of_another_model_are_refused(config: Path, line: Line, tmp_path: Path) -> None:
     done = tell(write(tmp_path / "a.jsonl", [one | {"model": "0123456789ab"} for one in line()]), "--config", config)
     assert done.exit_code == 2
-    assert "109 scores from 2026-05-31 12:00 UTC" in done.stderr and "0123456789ab" in done.stderr
+    assert "349 scores from 2026-05-31 11:59 UTC" in done.stderr and "0123456789ab" in done.stderr
     assert "--checkpoint" in done.stderr and done.stdout == ""
     mixed = line() + [one | {"model": "0123456789ab", "camera": "line-2"} for one in line()]
     some = tell(write(tmp_path / "b.jsonl", mixed), "--config", config, "--json", "-")
     assert some.exit_code == 0
-    assert "line-2: 109 scores" in some.stderr and set(json.loads(some.stdout)["cameras"]) == {"line-1"}
+    assert "line-2: 349 scores" in some.stderr and set(json.loads(some.stdout)["cameras"]) == {"line-1"}
 
 
 def test_a_changed_region_is_refused(
@@ -261,7 +262,7 @@ def test_bad_lines_are_told_and_do_not_stop_it(config: Path, line: Line, tmp_pat
         (("--set", "alerts.threshold=2"), "--set alerts.threshold: alerts.threshold"),
         (("--since", "yesterday"), "--since yesterday: expected a day or time"),
         (("--since", "2026-06-01", "--until", "2026-05-31"), "nothing lies between"),
-        (("--until", "2026-05-01"), "no score to replay; 109 are of other cameras or times"),
+        (("--until", "2026-05-01"), "no score to replay; 349 are of other cameras or times"),
         (("--camera", "press-*"), "no score to replay"),
         (("--since", "2026-05-31T13:00"), "no score"),
         (("--checkpoint", "missing.safetensors"), "--checkpoint: missing.safetensors"),

@@ -106,9 +106,9 @@ class Entry:
     keep_out: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one is made for each frame, and a frozen one of so many fields costs six times as much
 class Range:
-    """The window as it was before the frame.
+    """The window as it was before the frame. Not to be changed.
 
     count: frames in it. least, greatest: None in an empty one. q_low, q_high: its 1 % and 99 % quantiles, interpolated
     linearly between neighbours (numpy's default). at_least: how many of its scores are not below the frame's; the
