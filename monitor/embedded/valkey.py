@@ -34,7 +34,10 @@ class EmbeddedValkey(ProgramServer):
 
     def _arguments(self, folder: str) -> list[str]:
         where = ["--bind", HOST, "--port", str(self._port), "--dir", str(self._data or folder)]
-        return [*where, "--save", "", "--appendonly", "yes" if self._data else "no", "--daemonize", "no"]
+        # A histogram of how long each command took, also of those within functions, is what nobody reads here.
+        quiet = ["--latency-tracking", "no", "--slowlog-log-slower-than", "-1"]
+        kept = ["--save", "", "--appendonly", "yes" if self._data else "no"]
+        return [*where, *kept, *quiet, "--daemonize", "no"]
 
     def _answers(self) -> bool:
         try:
