@@ -42,10 +42,11 @@ class Live(Protocol):
     """What a configuration is applied to.
 
     `prepare` makes everything ready that can fail (a model is loaded, sources are checked) and changes nothing;
-    raises CheckpointError, RegionError, or whatever else went wrong. `apply` then takes it over, and does not fail.
+    raises CheckpointError, RegionError, or whatever else went wrong. What it answers then takes it over, and does not
+    fail. `model_changed`: the checkpoint has another name, or other content.
     """
 
-    def prepare(self, settings: Settings) -> Callable[[], None]: ...
+    def prepare(self, settings: Settings, model_changed: bool) -> Callable[[], None]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Reloader:
         if model != self._model and "model.checkpoint" not in changed:
             changed.append("model.checkpoint")
         try:
-            return _Ready(settings, changed, model, self._live.prepare(settings))
+            return _Ready(settings, changed, model, self._live.prepare(settings, "model.checkpoint" in changed))
         except CheckpointError as error:
             raise ConfigError(f"{line_of(self._path, 'model', 'checkpoint')}: {error}") from None
         except RegionError as error:

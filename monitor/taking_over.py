@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import structlog
 
@@ -65,12 +64,10 @@ class TakingOver:
         self._parts = parts
         self._sources = list(sources)
         self._told = model
-        self._stamp = stamp(parts.live.settings.model.checkpoint)
 
-    def prepare(self, settings: Settings) -> Callable[[], None]:
+    def prepare(self, settings: Settings, model_changed: bool) -> Callable[[], None]:
         """Load and check what can fail; the answer lays it under. Raises CheckpointError, ValueError, OSError."""
-        stamped = stamp(settings.model.checkpoint)
-        scorer = None if stamped == self._stamp else self._loaded(settings)
+        scorer = self._loaded(settings) if model_changed else None
         side = (scorer or self._parts.models.current).info.preprocess.size
         Regions(settings.cameras, side).check(named(settings))
         wanted = list(settings.sources)
@@ -84,7 +81,6 @@ class TakingOver:
 
         def apply() -> None:
             parts = self._parts
-            self._stamp = stamped
             done = parts.pipeline.between_batches(lambda: self._lay(settings, side, scorer))
             if not done.wait(APPLIED_WITHIN_S):
                 log.warning(
@@ -115,9 +111,3 @@ class TakingOver:
         scorer = load(settings.model.checkpoint, device=settings.model.device)
         calibrated(scorer)
         return scorer
-
-
-def stamp(file: Path) -> tuple[str, int, int]:
-    """What tells that a file was changed. Raises OSError."""
-    found = file.stat()
-    return str(file), found.st_mtime_ns, found.st_size

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from monitor.whole_file import write_whole
 from streams.codec import encode_jpeg, jpeg_of, pixels_of
 from streams.frame import Frame, Pixels
 
@@ -43,11 +42,11 @@ class EvidenceStore:
         day = time.strftime("%Y-%m-%d", time.gmtime(frame.captured_at_ns / 1e9))
         folder = self._folder / day
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / f"{_safe(alert_id)}-evidence.jpg", jpeg_of(frame))
+        write_whole(folder / f"{_safe(alert_id)}-evidence.jpg", jpeg_of(frame))
         if heat is None:
             return
         overlay = self._drawn(frame.camera, lay_over(pixels_of(frame, max_pixels=1 << 30), heat))
-        _write(folder / f"{_safe(alert_id)}-heatmap.jpg", encode_jpeg(overlay))
+        write_whole(folder / f"{_safe(alert_id)}-heatmap.jpg", encode_jpeg(overlay))
 
     def find(self, alert_id: str, kind: Kind) -> Path | None:
         """The picture of an alert, if it is still kept."""
@@ -83,16 +82,3 @@ def lay_over(pixels: Pixels, heat: NDArray[np.float32]) -> Pixels:
 def _safe(alert_id: str) -> str:
     """Only what our own ids consist of; anything else from a URL finds nothing."""
     return alert_id if re.fullmatch(r"[0-9a-f]{1,64}", alert_id) else "none"
-
-
-def _write(path: Path, data: bytes) -> None:
-    """All of it under the name, or nothing."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

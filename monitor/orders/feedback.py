@@ -15,9 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +26,7 @@ import structlog
 from monitor.alerting.alert import ANOMALY, MISSED, Alert
 from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import AlertUnknown, Outbox
+from monitor.whole_file import write_whole
 
 log = structlog.get_logger(__name__)
 
@@ -190,7 +189,7 @@ def _take(
         except FileNotFoundError:  # the retention took it this moment
             done.gone.append(alert.alert_id)
             return
-        _write(folder / file, data)
+        write_whole(folder / file, data)
         done.written[into] = done.written.get(into, 0) + 1
     known[alert.alert_id] = _line(alert, file, product)
     _note(folder, known[alert.alert_id])
@@ -245,18 +244,3 @@ def _name(alert: Alert) -> str:
     camera = re.sub(r"[^A-Za-z0-9_.-]+", "_", alert.camera).lstrip(".")[:60] or "camera"
     started = datetime.fromtimestamp(alert.started_at // 10**9, UTC)
     return f"{camera}-{started:%Y%m%dT%H%M%S}-{alert.alert_id}.jpg"
-
-
-def _write(path: Path, data: bytes) -> None:
-    """All of it under the name, or nothing; a hidden file meanwhile, which no data set takes for a picture."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise

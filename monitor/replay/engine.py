@@ -59,11 +59,11 @@ class Engine:
         runs = [self._camera_run(camera, place) for place, camera in enumerate(cameras)]
         whole = self._stored.stretch()
         total = 0 if whole is None else whole.count
-        last: dict[str, tuple[int, str]] = {}
+        last_ns: dict[str, int] = {}
         # Steps never compare beyond the camera's place: no two cameras have the same.
         steps = heapq.merge(*(run.steps(self._rows(c)) for run, c in zip(runs, cameras, strict=True)))
         for done, step in enumerate(steps, start=1):
-            self._take(cameras[step.place], step, last)
+            self._take(cameras[step.place], step, last_ns)
             if not done % TELL_EVERY:
                 progress(done, total)
         for camera in self._episodes.undecided():
@@ -71,15 +71,11 @@ class Engine:
         progress(total, total)
         return self._outcome(cameras, runs)
 
-    def _take(self, camera: str, step: Step, last: dict[str, tuple[int, str]]) -> None:
+    def _take(self, camera: str, step: Step, last_ns: dict[str, int]) -> None:
         self._now_ns = step.time_ns
-        product = step.verdict.key.product
-        before_ns, before = last.get(camera, (step.time_ns, product))
-        if step.time_ns - before_ns > UNDECIDED_NS:
+        if step.time_ns - last_ns.get(camera, step.time_ns) > UNDECIDED_NS:
             self._note(self._episodes.let_go(camera))
-        if product != before:
-            self._episodes.changeover(camera)
-        last[camera] = step.time_ns, product
+        last_ns[camera] = step.time_ns
         self._shelved[camera] = step.shelved
         self._note(self._episodes.step(step.verdict, step.hold))
 

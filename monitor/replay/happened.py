@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from monitor.alerting.alert import ANOMALY, Alert
 from monitor.alerting.outbox import Outbox
-from monitor.replay.episode import Told
+from monitor.replay.episode import Told, told
 from monitor.replay.reading import Wanted
 
 PAGE = 1000
@@ -40,7 +40,7 @@ def happened(outbox: Outbox, wanted: Wanted, cameras: Iterable[str]) -> Happened
         knows = True
         if alert.started_at >= wanted.until_ns or (alert.ended_at or wanted.from_ns) < wanted.from_ns:
             continue
-        alerts.append(_told(alert))
+        alerts.append(told(alert.episode()))
         if alert.false_alarm_at is not None:
             ended = alert.started_at if alert.ended_at is None else alert.ended_at
             false[alert.camera].append((alert.started_at // 1_000_000, ended // 1_000_000))
@@ -52,18 +52,6 @@ def _all(outbox: Outbox) -> Iterable[Alert]:
     while page := outbox.newest(offset=offset, limit=PAGE):
         yield from page
         offset += PAGE
-
-
-def _told(alert: Alert) -> Told:
-    return Told(
-        alert_id=alert.alert_id,
-        camera=alert.camera,
-        started_ns=alert.started_at,
-        ended_ns=alert.ended_at,
-        peak=alert.peak_score,
-        limit=alert.threshold,
-        severity=alert.severity.value,
-    )
 
 
 def _closed(alerts: list[Told]) -> list[Told]:

@@ -31,7 +31,7 @@ class Taking:
         self.taken: list[Settings] = []
         self.error: Exception | None = None
 
-    def prepare(self, settings: Settings) -> Callable[[], None]:
+    def prepare(self, settings: Settings, model_changed: bool) -> Callable[[], None]:
         if self.error is not None:
             raise self.error
         return lambda: self.taken.append(settings)

@@ -1,5 +1,6 @@
 // Score against threshold over time, on a canvas.
 
+import { Canvas } from "./canvas.js";
 import { raw } from "./text.js";
 
 const LEFT = 50;
@@ -9,15 +10,7 @@ const TOP = 8;
 const BOTTOM = 18;
 const HEADROOM = 1.08;
 
-export class Chart {
-  constructor(canvas) {
-    this.canvas = canvas;
-    this.pen = canvas.getContext("2d");
-    const style = getComputedStyle(document.documentElement);
-    this.colour = (name) => style.getPropertyValue(`--${name}`).trim();
-    this.font = `11px ${getComputedStyle(document.body).fontFamily}`;
-  }
-
+export class Chart extends Canvas {
   /**
    * Draw `series` up to `now` (ms). `view`: minutes and scale ("normalised" or "raw").
    * `alerts`: stretches as [from, to] in ms. `gap`: a longer pause (ms) breaks the line.
@@ -51,28 +44,6 @@ export class Chart {
     this.dot(series, kept, x, y, line);
     pen.restore();
     if (kept.length === 0) this.words("no scores in this time", (box.left + box.right) / 2, (box.top + box.bottom) / 2, "center");
-  }
-
-  /** The canvas in CSS pixels, its bitmap as fine as the screen. */
-  size() {
-    const { clientWidth: width, clientHeight: height } = this.canvas;
-    const ratio = window.devicePixelRatio || 1;
-    const wide = Math.round(width * ratio);
-    const high = Math.round(height * ratio);
-    if (this.canvas.width !== wide || this.canvas.height !== high) {
-      this.canvas.width = wide;
-      this.canvas.height = high;
-    }
-    this.pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    return { width, height };
-  }
-
-  words(text, x, y, align, colour = "soft") {
-    this.pen.font = this.font;
-    this.pen.fillStyle = this.colour(colour);
-    this.pen.textAlign = align;
-    this.pen.textBaseline = "middle";
-    this.pen.fillText(text, x, y);
   }
 
   grid(box, low, high, x, y, now, view) {

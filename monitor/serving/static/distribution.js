@@ -1,5 +1,6 @@
 // The scores of a baseline's window as a histogram, with its range and its limit.
 
+import { Canvas } from "./canvas.js";
 import { count, raw } from "./text.js";
 
 const SIDE = 10;
@@ -7,20 +8,11 @@ const TOP = 26; // The labels of low, high and limit stand above the bars.
 const BOTTOM = 18;
 const FAR = 4; // A limit further off than so many widths of all the rest is not drawn to scale.
 
-export class Histogram {
-  constructor(canvas) {
-    this.canvas = canvas;
-    this.pen = canvas.getContext("2d");
-    const style = getComputedStyle(document.documentElement);
-    this.colour = (name) => style.getPropertyValue(`--${name}`).trim();
-    this.font = `11px ${getComputedStyle(document.body).fontFamily}`;
-  }
-
+export class Histogram extends Canvas {
   /** `told`: what the service says of the baseline, with edges and counts; `score`: the newest, or null. */
   draw(told, score) {
-    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const { width, height } = this.size();
     if (width < 80 || height < 60) return;
-    this.fit(width, height);
     const { edges, counts } = told.distribution;
     const { low, high, far } = reach(told);
     const box = { left: SIDE, right: width - SIDE, top: TOP, bottom: height - BOTTOM };
@@ -91,25 +83,6 @@ export class Histogram {
     this.pen.fill();
     const left = at < (box.left + box.right) / 2;
     this.words("newest", left ? at + 9 : at - 9, box.bottom + 9, left ? "left" : "right");
-  }
-
-  fit(width, height) {
-    const ratio = window.devicePixelRatio || 1;
-    const wide = Math.round(width * ratio);
-    const high = Math.round(height * ratio);
-    if (this.canvas.width !== wide || this.canvas.height !== high) {
-      this.canvas.width = wide;
-      this.canvas.height = high;
-    }
-    this.pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-  }
-
-  words(text, x, y, align, colour = "soft") {
-    this.pen.font = this.font;
-    this.pen.fillStyle = this.colour(colour);
-    this.pen.textAlign = align;
-    this.pen.textBaseline = "middle";
-    this.pen.fillText(text, x, y);
   }
 }
 
