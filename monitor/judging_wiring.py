@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.alerting.alert import Event
+from monitor.alerting.alert import EVENT_TYPES, Event
 from monitor.alerting.reporter import Reporter
 from monitor.alerting.stretches import AlarmStretches
 from monitor.alerting.takeover import Takeover
@@ -18,7 +18,7 @@ from monitor.groundwork import Ground
 from monitor.judging.baseline.redis_window import RedisWindow
 from monitor.judging.calibrator import Calibrator
 from monitor.judging.drift import DriftWatch
-from monitor.judging.episodes import Episodes
+from monitor.judging.episodes import Change, Episodes
 from monitor.judging.health import CameraHealth
 from monitor.judging.judge import Judge, Verdict
 from monitor.judging.references import RedisReferences
@@ -116,7 +116,8 @@ def _written(ground: Ground) -> Callable[[Event], None]:
     """Measures how long an alert took from its frame to the outbox."""
 
     def written(event: Event) -> None:
-        if event.alert.ended_at is None and event.alert.frame is not None:
+        begins = event.kind != EVENT_TYPES[Change.RAISED] and event.alert.ended_at is None
+        if begins and event.alert.frame is not None:
             ground.metrics.to_alert.observe(max(0.0, time.time() - event.alert.frame.captured_at / 1e9))
 
     return written

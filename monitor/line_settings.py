@@ -20,6 +20,9 @@ Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=200)]
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 """A camera id, or a pattern of them with * and ?."""
 
+Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}$")]
+"""Of lines and tags: no spaces, for it becomes part of topics and addresses."""
+
 Product = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,128}$")]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
@@ -53,6 +56,8 @@ class CameraRules(Section):
         (), description="Polygons of [x, y] in shares of the picture (0 to 1); only what lies inside one counts."
     )
     masks: tuple[Polygon, ...] = Field((), description="Polygons, likewise; what lies inside one does not count.")
+    line: Label | None = Field(None, description="The line that these cameras watch; subscriptions may name it.")
+    tags: tuple[Label, ...] = Field((), max_length=50, description="Words by which subscriptions may name them.")
     threshold: Threshold | None = Field(None, description="As alerts.threshold, for these cameras.")
     max_false_alarms_per_day: float | None = Field(
         None, gt=0, le=86_400, description="As alerts.max_false_alarms_per_day, for these cameras."

@@ -7,16 +7,20 @@ The values come from a YAML file and from environment variables `LINEWATCH_<SECT
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from monitor.alert_settings import Alerts
+from monitor.channel_settings import ChannelSettings, Delivery, Grafana
+from monitor.evidence_settings import Evidence
 from monitor.health_settings import CameraHealth
+from monitor.http_settings import Http
 from monitor.inputs import Input, KafkaSecurity, each_camera_once
 from monitor.line_settings import CameraRules, Maintenance, ProductPlan
 from monitor.section import Section, Servers
+from monitor.subscription_settings import Subscription, check_subscriptions
 
 
 class Model(Section):
@@ -113,44 +117,6 @@ class Publish(Section):
     security: KafkaSecurity = KafkaSecurity()
 
 
-class Grafana(Section):
-    """Where alerts become annotations and `linewatch dashboards push` goes."""
-
-    url: str = Field(pattern=r"^https?://", description="http(s)://host:port")
-    token: SecretStr = Field(description="A service account's token; better given as token_file.")
-    timeout_s: float = Field(5.0, gt=0, le=60, description="How long one request may take.")
-    library: Literal["auto", "grafana-client", "grafana-api"] = Field("auto", description="Which client library.")
-
-
-class Http(Section):
-    """The page, the API and the metrics."""
-
-    host: str = Field("127.0.0.1", description="Where to listen; anything but loopback needs a token.")
-    port: int = Field(8090, ge=0, le=65535, description="0 takes a free one.")
-    token: SecretStr | None = Field(None, description="What callers must show, except for /healthz.")
-    public_url: str | None = Field(
-        None, pattern=r"^https?://", description="How others reach the page; links in alerts begin with it."
-    )
-
-    @model_validator(mode="after")
-    def _not_open_to_all(self) -> Http:
-        if self.token is not None and not self.token.get_secret_value():
-            raise ValueError("the token is empty")
-        if self.token is None and self.host not in {"127.0.0.1", "localhost", "::1"}:
-            raise ValueError(
-                f"listening on {self.host} needs http.token or http.token_file; without one only "
-                "loopback addresses are served"
-            )
-        return self
-
-
-class Evidence(Section):
-    """Pictures of alerts on disk."""
-
-    dir: Path = Field(Path("evidence"), description="The folder.")
-    keep_days: float = Field(30, gt=0, description="Older pictures are deleted.")
-
-
 class Recording(Section):
     """Every score as a line of JSON, for `linewatch replay`."""
 
@@ -178,9 +144,9 @@ class Settings(Section):
     cameras: tuple[CameraRules, ...] = Field((), description="What holds for some cameras alone.")
     products: tuple[ProductPlan, ...] = Field((), description="What the line makes when.")
     maintenance: tuple[Maintenance, ...] = Field((), description="When nobody is to be called.")
-    subscriptions: tuple[dict[str, Any], ...] = Field(
-        (), max_length=0, description="Not served yet: alerts go to the topic, the page and Grafana."
-    )
+    channels: tuple[ChannelSettings, ...] = Field((), max_length=200, description="Where messages go.")
+    subscriptions: tuple[Subscription, ...] = Field((), max_length=1000, description="Who is told what, and when.")
+    delivery: Delivery = Delivery()
     publish: Publish | None = None
     grafana: Grafana | None = None
     http: Http = Http()
@@ -191,4 +157,12 @@ class Settings(Section):
     @model_validator(mode="after")
     def _cameras_once(self) -> Settings:
         each_camera_once(self.sources)
+        return self
+
+    @model_validator(mode="after")
+    def _subscriptions_fit(self) -> Settings:
+        names = [channel.name for channel in self.channels]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"channels: two are called {twice[0]}; names must differ")
+        check_subscriptions(self.subscriptions, frozenset(names))
         return self

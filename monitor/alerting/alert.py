@@ -16,13 +16,20 @@ from monitor.judging.health import Condition, Trouble
 from streams.frame import Frame
 
 SOURCE = "/linewatch"
-EVENT_TYPES = {Change.FIRING: "linewatch.alert.firing", Change.RESOLVED: "linewatch.alert.resolved"}
+EVENT_TYPES = {
+    Change.FIRING: "linewatch.alert.firing",
+    Change.RAISED: "linewatch.alert.raised",
+    Change.RESOLVED: "linewatch.alert.resolved",
+}
 ACKNOWLEDGED = "linewatch.alert.acknowledged"
+ESCALATED = "linewatch.alert.escalated"
 OFFLINE = "linewatch.camera.offline"
 DEGRADED = "linewatch.camera.degraded"
 ONLINE = "linewatch.camera.online"
 """The end of any trouble of a camera; `condition` says of which."""
-EVENT_KINDS = (*EVENT_TYPES.values(), ACKNOWLEDGED, OFFLINE, DEGRADED, ONLINE)
+EVENT_KINDS = (*EVENT_TYPES.values(), ACKNOWLEDGED, ESCALATED, OFFLINE, DEGRADED, ONLINE)
+TEST = "linewatch.test"
+"""Somebody tries whether messages arrive; it is in no stream and on no topic but the one that is tried."""
 
 ANOMALY = "anomaly"
 """The condition of an alert that is about a part."""
@@ -55,6 +62,7 @@ class Alert(BaseModel):
     about a camera's baseline, `storm` about too many alerts at once, with `held_back`: how many were held back, by
     camera. Otherwise the camera itself is in trouble: `offline`, `frozen`, `dark`, ... In all but the first,
     `peak_score` and `threshold` are what was measured and what is allowed (docs/alerts.md, docs/camera-health.md).
+    `escalated_to` is the subscription that was called in last.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -69,6 +77,7 @@ class Alert(BaseModel):
     threshold: float
     frame: TriggerFrame | None
     evidence_url: str | None = None
+    clip_url: str | None = None
     model: str
     product: str = ""
     held_back: dict[str, int] | None = None
@@ -76,6 +85,9 @@ class Alert(BaseModel):
     acknowledged_by: str | None = None
     false_alarm_at: int | None = None
     false_alarm_by: str | None = None
+    escalated_at: int | None = None
+    escalated_by: str | None = None
+    escalated_to: str | None = None
 
     def episode(self) -> Episode:
         """The episode of a part again, to go on with it in a new process."""
@@ -114,7 +126,9 @@ class Alert(BaseModel):
         )
 
 
-def alert_of(episode: Episode, model: str, evidence_url: str | None, product: str = "") -> Alert:
+def alert_of(
+    episode: Episode, model: str, evidence_url: str | None, product: str = "", clip_url: str | None = None
+) -> Alert:
     """The alert of an episode, nobody having touched it yet."""
     return Alert(
         alert_id=episode.alert_id,
@@ -131,12 +145,15 @@ def alert_of(episode: Episode, model: str, evidence_url: str | None, product: st
             origin=episode.trigger_origin,
         ),
         evidence_url=evidence_url,
+        clip_url=clip_url,
         model=model,
         product=product,
     )
 
 
-def alert_of_trouble(trouble: Trouble, model: str, frame: Frame | None, evidence_url: str | None) -> Alert:
+def alert_of_trouble(
+    trouble: Trouble, model: str, frame: Frame | None, evidence_url: str | None, clip_url: str | None = None
+) -> Alert:
     """The alert of a camera's own trouble. `frame`: the one that shows it, if one does."""
     return Alert(
         alert_id=trouble.trouble_id,
@@ -149,6 +166,7 @@ def alert_of_trouble(trouble: Trouble, model: str, frame: Frame | None, evidence
         threshold=trouble.limit,
         frame=_trigger(frame),
         evidence_url=evidence_url,
+        clip_url=clip_url,
         model=model,
     )
 
@@ -242,7 +260,8 @@ class Event:
 
     @property
     def event_id(self) -> str:
-        return f"{self.alert.alert_id}.{self.kind.rsplit('.', 1)[-1]}"
+        told = f"{self.alert.alert_id}.{self.kind.rsplit('.', 1)[-1]}"
+        return f"{told}.{self.alert.escalated_to}" if self.kind == ESCALATED else told
 
     def document(self) -> dict[str, Any]:
         """CloudEvents 1.0, structured mode."""

@@ -11,7 +11,8 @@ from typing import Any
 import redis
 import structlog
 
-from monitor.alerting.alert import ACKNOWLEDGED, ANOMALY, Alert, Event
+from monitor.alerting.alert import ACKNOWLEDGED, ANOMALY, ESCALATED, EVENT_TYPES, Alert, Event
+from monitor.judging.episodes import Change, Severity
 
 log = structlog.get_logger(__name__)
 
@@ -19,7 +20,8 @@ MAX_EVENTS = 100_000
 """The stream keeps about so many events; dispatchers that were away for longer miss the oldest."""
 
 
-MARKS = ("acknowledged", "false_alarm")
+MARKS = ("acknowledged", "false_alarm", "escalated")
+FIRING, RAISED = EVENT_TYPES[Change.FIRING], EVENT_TYPES[Change.RAISED]
 
 STORM_MEMORY_S = 86_400
 """So long it is remembered when alerts fired, which is as far back as a storm may be counted."""
@@ -65,11 +67,11 @@ class AlertUnknown(KeyError):
 class Outbox:
     """Alerts, their index by time, and the stream of events that dispatchers and the page read. Thread-safe.
 
-    Keys, under `prefix`: `alert:<id>` (a hash: `episode` is written by the pipeline, `acknowledged` and
-    `false_alarm` by people, so that neither overwrites the other), `alerts` (sorted by start, ms), `firing` (a set of
+    Keys, under `prefix`: `alert:<id>` (a hash: `episode` is written by the pipeline, `acknowledged`, `false_alarm` and
+    `escalated` by people, so that neither overwrites the other), `alerts` (sorted by start, ms), `firing` (a set of
     ids), `events` (the stream), `storm` (anomaly alerts by when they fired, ms), `episodes` (a hash: the state of each
-    camera's episodes). An alert's state, its event and the state of the cameras are written in one transaction. Every
-    method may raise redis.RedisError.
+    camera's episodes). An alert's state, its event and the state of the cameras are written in one transaction, and so
+    is what somebody says of it with the event that tells so. Every method may raise redis.RedisError.
     """
 
     def __init__(self, client: redis.Redis, prefix: str) -> None:
@@ -106,7 +108,7 @@ class Outbox:
         *said, text = transaction.hmget(key, (*MARKS, "episode"))
         known = None if text is None else _alert({"episode": text})
         transaction.multi()
-        if known is not None and (alert.ended_at is None or known.ended_at is not None):
+        if known is not None and _is_in(event, known):
             return False
         alert = _shown_by(alert, known).model_copy(update=_marks(dict(zip(MARKS, said, strict=True))))
         event = replace(event, alert=alert)
@@ -116,7 +118,7 @@ class Outbox:
             transaction.sadd(f"{self._prefix}:firing", alert.alert_id)
         else:
             transaction.srem(f"{self._prefix}:firing", alert.alert_id)
-        if alert.ended_at is None and alert.condition == ANOMALY:
+        if event.kind == FIRING and alert.condition == ANOMALY:
             self._stage_fired(transaction, alert.alert_id)
         self._append(transaction, event)
         return True
@@ -164,11 +166,16 @@ class Outbox:
 
     def acknowledge(self, alert_id: str, by: str) -> Alert:
         """Somebody has seen it. Doing so again keeps the first name and time. Raises AlertUnknown."""
-        return self._mark(alert_id, "acknowledged", by)
+        return self._mark(alert_id, "acknowledged", {"by": by}, ACKNOWLEDGED)
 
     def false_alarm(self, alert_id: str, by: str) -> Alert:
         """Somebody says that nothing was wrong. Raises AlertUnknown."""
-        return self._mark(alert_id, "false_alarm", by)
+        return self._mark(alert_id, "false_alarm", {"by": by}, None)
+
+    def escalate(self, alert_id: str, by: str, to: str) -> Alert:
+        """Call in another subscription, and tell of it. Again to the one that was called in last changes nothing.
+        Raises AlertUnknown."""
+        return self._mark(alert_id, "escalated", {"by": by, "to": to}, ESCALATED)
 
     def forget_before(self, time_ms: int) -> int:
         """Drop alerts that started earlier from the index (their hashes expire), and from the firing ones those whose
@@ -182,14 +189,31 @@ class Outbox:
             self._client.srem(f"{self._prefix}:firing", *gone)
         return int(self._client.zremrangebyscore(f"{self._prefix}:alerts", "-inf", f"({time_ms}"))
 
-    def _mark(self, alert_id: str, mark: str, by: str) -> Alert:
-        self.get(alert_id)
-        now_ns = time.time_ns()
-        first = self._client.hsetnx(self.key(alert_id), mark, json.dumps({"at": now_ns, "by": by}))
-        alert = self.get(alert_id)
-        if first and mark == "acknowledged":
-            self._append(self._client, Event(ACKNOWLEDGED, now_ns, alert))
-        return alert
+    def _mark(self, alert_id: str, mark: str, said: dict[str, str], kind: str | None) -> Alert:
+        """Note what somebody says of an alert, and tell of it where there is an event for that, in one transaction.
+        Nothing where the same was said before; the first who acknowledges, or calls it false, is kept."""
+        key = self.key(alert_id)
+        with self._client.pipeline(transaction=True) as transaction:
+            for _ in range(TRIES):
+                try:
+                    transaction.watch(key)
+                    row = transaction.hgetall(key)
+                    known = _alert(row)
+                    if known is None:
+                        raise AlertUnknown(alert_id)
+                    if mark in row and said.get("to") in (None, known.escalated_to):
+                        return known
+                    noted = json.dumps({"at": (now_ns := time.time_ns()), **said})
+                    alert = known.model_copy(update=_marks({mark: noted}))
+                    transaction.multi()
+                    transaction.hset(key, mark, noted)
+                    if kind is not None:
+                        self._append(transaction, Event(kind, now_ns, alert))
+                    transaction.execute()
+                except redis.WatchError:
+                    continue
+                return alert
+        raise redis.WatchError(f"alert {alert_id} was changed {TRIES} times while somebody said something of it")
 
     def _stage_states(self, transaction: Any, states: Mapping[str, str]) -> None:
         if states:
@@ -210,14 +234,25 @@ class Outbox:
             for alert_id in ids:
                 pipe.hgetall(self.key(alert_id))
             rows = pipe.execute() if ids else []
-        return [alert for row in rows if row and "episode" in row and (alert := _alert(row)) is not None]
+        return [alert for row in rows if (alert := _alert(row)) is not None]
 
     def key(self, alert_id: str) -> str:
         """Where an alert is kept."""
         return f"{self._prefix}:alert:{alert_id}"
 
 
-def _alert(row: dict[str, str]) -> Alert | None:
+def _is_in(event: Event, known: Alert) -> bool:
+    """Whether an event told again tells nothing that is not kept already."""
+    if known.ended_at is not None:
+        return True
+    if event.kind == RAISED:
+        return known.severity is Severity.CRITICAL
+    return event.alert.ended_at is None
+
+
+def _alert(row: Mapping[str, str]) -> Alert | None:
+    if "episode" not in row:
+        return None
     try:
         return Alert.model_validate_json(row["episode"]).model_copy(update=_marks(row))
     except ValueError as error:  # of another version, or touched by others: it must not hide the rest
@@ -233,6 +268,7 @@ def _shown_by(alert: Alert, known: Alert | None) -> Alert:
     kept = {
         "frame": alert.frame if alert.condition == ANOMALY else known.frame,
         "evidence_url": alert.evidence_url or known.evidence_url,
+        "clip_url": alert.clip_url or known.clip_url,
         "model": known.model,
         "product": known.product,
     }
@@ -250,5 +286,5 @@ def _marks(row: Mapping[str, str | None]) -> dict[str, Any]:
     for mark in MARKS:
         if text := row.get(mark):
             noted = json.loads(text)
-            marks |= {f"{mark}_at": noted["at"], f"{mark}_by": noted["by"]}
+            marks |= {f"{mark}_{what}": noted[what] for what in ("at", "by", "to") if what in noted}
     return marks

@@ -211,4 +211,4 @@ def _time_of(transition: Transition) -> int:
     episode = transition.episode
     if transition.change is Change.RESOLVED and episode.ended_at_ns is not None:
         return episode.ended_at_ns
-    return episode.started_at_ns
+    return episode.started_at_ns if transition.at_ns is None else transition.at_ns

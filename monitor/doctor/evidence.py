@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from monitor.doctor.finding import Finding, failed, ok, warning
-from monitor.settings import Evidence
+from monitor.evidence_settings import Evidence
 
 LEAST_BYTES = 50_000_000
 LITTLE_BYTES = 1_000_000_000

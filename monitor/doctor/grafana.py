@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from dashboards.clients import connect
 from dashboards.grafana import GrafanaClient, GrafanaRejected, GrafanaUnavailable
+from monitor.channel_settings import Grafana
 from monitor.doctor.finding import Finding, failed, ok
-from monitor.settings import Grafana
 
 NOT_ALLOWED = frozenset({401, 403})
 BAD_REQUEST = 400

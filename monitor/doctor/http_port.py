@@ -9,9 +9,9 @@ import urllib.request
 from collections.abc import Iterator
 
 from monitor.doctor.finding import Finding, failed, ok, warning
+from monitor.http_settings import Http
 from monitor.serving.auth import SECURITY_HEADERS
 from monitor.serving.server import HttpServer
-from monitor.settings import Http
 
 ASK_S = 3.0
 

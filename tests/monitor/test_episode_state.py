@@ -283,11 +283,15 @@ acts = st.lists(
 @given(shots, rules)
 def test_one_firing_and_one_resolved_for_each_episode(frames: list[Shot], rule: EpisodeRule) -> None:
     firing: dict[str, str] = {}
+    critical: set[str] = set()
     for name in without_interruption(frames, rule).items():
         (alert_id, kind), (camera, started, ended, _, _) = name[0].split("."), name[1]
         if kind == "firing":
             assert camera not in firing and ended is None
             firing[camera] = alert_id
+        elif kind == "raised":
+            assert firing[camera] == alert_id and ended is None and alert_id not in critical
+            critical.add(alert_id)
         else:
             assert firing.pop(camera) == alert_id and ended >= started
 

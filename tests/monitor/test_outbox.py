@@ -1,11 +1,8 @@
-"""Alerts and their events in Redis, and the dispatchers that deliver them: at least once, in order, never lost."""
+"""Alerts and their events in Redis: written in one step, never lost."""
 
 from __future__ import annotations
 
 import json
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,15 +10,12 @@ import pytest
 import redis
 
 from monitor.alerting.alert import Alert, Event, alert_of
-from monitor.alerting.channels.channel import DeliveryFailed, DeliveryRefused
-from monitor.alerting.dispatch import Dispatcher
 from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import AlertUnknown, Outbox
 from monitor.alerting.reporter import Reporter
 from monitor.embedded import EmbeddedValkey
 from monitor.judging.episodes import Change, Episode, EpisodeRule, Episodes, Severity, Transition
 from tests.monitor.scenes import T0_NS, verdict
-from tests.monitor.service import until
 
 
 def alert(number: int = 1, camera: str = "line-1", ended: bool = False) -> Alert:
@@ -156,119 +150,6 @@ def test_a_state_that_is_behind_is_refused(outbox: Outbox, kept: str, new: str, 
     assert outbox.states(["line-1", "line-2"]) == {"line-1": new if taken else kept, "line-2": new}
 
 
-class Peer:
-    """A channel whose other side can be told how to behave."""
-
-    name = "peer"
-
-    def __init__(self, behave: Callable[[int], None] = lambda n: None) -> None:
-        self.got: list[str] = []
-        self.tries = 0
-        self._behave = behave
-
-    def deliver(self, event: dict[str, Any]) -> None:
-        self.tries += 1
-        self._behave(self.tries)
-        self.got.append(event["id"])
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-
-@pytest.fixture
-def dispatch(redis_client: redis.Redis, outbox: Outbox) -> Iterator[Callable[[Peer], Dispatcher]]:
-    started: list[Dispatcher] = []
-    counts: Counter[tuple[str, str]] = Counter()
-
-    def start(peer: Peer) -> Dispatcher:
-        dispatcher = Dispatcher(redis_client, outbox.stream, peer, lambda c, o: counts.update([(c, o)]))
-        dispatcher.counts = counts  # type: ignore[attr-defined]
-        dispatcher.start()
-        started.append(dispatcher)
-        return dispatcher
-
-    yield start
-    for dispatcher in started:
-        dispatcher.stop(0.5)
-
-
-def test_events_are_delivered_in_order_and_once(outbox: Outbox, dispatch: Callable[[Peer], Dispatcher]) -> None:
-    peer = Peer()
-    outbox.write(event(1), 60)
-    dispatcher = dispatch(peer)
-    for number in range(2, 30):
-        outbox.write(event(number), 60)
-    assert until(lambda: len(peer.got) == 29)
-    assert peer.got == [f"{n:x}.firing" for n in range(1, 30)]
-    assert until(lambda: dispatcher.depth() == 0)
-
-
-def test_what_fails_is_tried_again_and_what_follows_waits(
-    outbox: Outbox, dispatch: Callable[[Peer], Dispatcher]
-) -> None:
-    def fail_twice(n: int) -> None:
-        if n <= 2:
-            raise DeliveryFailed("away")
-
-    peer = Peer(fail_twice)
-    outbox.write(event(1), 60)
-    outbox.write(event(2), 60)
-    dispatcher = dispatch(peer)
-    assert until(lambda: len(peer.got) == 2)
-    assert peer.got == ["1.firing", "2.firing"]
-    assert dispatcher.counts == {("peer", "failed"): 2, ("peer", "delivered"): 2}  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("error", [DeliveryRefused("no"), KeyError("a fault of ours")])
-def test_what_is_refused_is_put_aside_and_does_not_block(
-    outbox: Outbox, dispatch: Callable[[Peer], Dispatcher], redis_client: redis.Redis, error: Exception
-) -> None:
-    def refuse_first(n: int) -> None:
-        if n == 1:
-            raise error
-
-    peer = Peer(refuse_first)
-    outbox.write(event(1), 60)
-    outbox.write(event(2), 60)
-    dispatch(peer)
-    assert until(lambda: peer.got == ["2.firing"])
-    rows: Any = redis_client.xrange(f"{outbox.stream}:dead:peer")
-    ((_, letter),) = rows
-    assert json.loads(letter["event"])["id"] == "1.firing"
-
-
-def test_what_a_dispatcher_left_is_delivered_by_the_next(
-    outbox: Outbox, dispatch: Callable[[Peer], Dispatcher]
-) -> None:
-    def never(_: int) -> None:
-        raise DeliveryFailed("away")
-
-    outbox.write(event(1), 60)
-    first = Peer(never)
-    dispatcher = dispatch(first)
-    assert until(lambda: first.tries > 0)
-    dispatcher.stop(0)
-    second = Peer()
-    dispatch(second)
-    assert until(lambda: second.got == ["1.firing"])
-
-
-def test_channels_do_not_wait_for_each_other(outbox: Outbox, dispatch: Callable[[Peer], Dispatcher]) -> None:
-    gate = threading.Event()
-
-    def slow(_: int) -> None:
-        gate.wait(30)
-
-    stuck, quick = Peer(slow), Peer()
-    stuck.name = "stuck"
-    dispatch(stuck)
-    dispatch(quick)
-    outbox.write(event(1), 60)
-    assert until(lambda: quick.got == ["1.firing"])
-    assert stuck.got == []
-    gate.set()
-
-
 def test_the_reporter_keeps_events_while_redis_is_away(prefix: str, tmp_path: Any) -> None:
     server = EmbeddedValkey().start()
     client = redis.Redis.from_url(server.address, decode_responses=True, socket_timeout=1)
@@ -323,3 +204,31 @@ def test_an_alert_goes_out_without_its_picture_where_the_disk_is_full(
     assert reporter.evidence_trouble is not None and "No space left" in reporter.evidence_trouble
     (got,) = outbox.firing()
     assert got.evidence_url is None
+
+
+def test_escalating_is_told_once_for_each_that_is_called_in(outbox: Outbox, redis_client: redis.Redis) -> None:
+    outbox.write(event(1), ttl_s=60)
+    first = outbox.escalate("1", "linewatch", "foreman")
+    assert outbox.escalate("1", "Ada", "foreman") == first
+    assert (first.escalated_by, first.escalated_to) == ("linewatch", "foreman")
+    second = outbox.escalate("1", "Ada", "manager")
+    assert (second.escalated_by, second.escalated_to) == ("Ada", "manager") and outbox.get("1") == second
+    assert [e["id"] for e in events(redis_client, outbox)] == [
+        "1.firing",
+        "1.escalated.foreman",
+        "1.escalated.manager",
+    ]
+    with pytest.raises(AlertUnknown):
+        outbox.escalate("2", "Ada", "foreman")
+
+
+def test_an_episode_that_becomes_critical_is_told_once_and_only_while_it_fires(
+    outbox: Outbox, redis_client: redis.Redis
+) -> None:
+    warned = event(1)
+    worse = Event("linewatch.alert.raised", T0_NS, warned.alert.model_copy(update={"severity": Severity.CRITICAL}))
+    assert outbox.write(warned, 60) and outbox.write(worse, 60)
+    assert not outbox.write(worse, 60) and not outbox.write(warned, 60)  # told again after a crash
+    assert outbox.get("1").severity is Severity.CRITICAL
+    assert outbox.write(event(1, ended=True), 60) and not outbox.write(worse, 60)
+    assert [e["id"] for e in events(redis_client, outbox)] == ["1.firing", "1.raised", "1.resolved"]

@@ -39,9 +39,10 @@ class Reason(StrEnum):
 
 
 class Change(StrEnum):
-    """What a verdict did to an episode."""
+    """What a verdict did to an episode. RAISED: it fires on, and is critical now."""
 
     FIRING = "firing"
+    RAISED = "raised"
     RESOLVED = "resolved"
 
 
@@ -86,17 +87,18 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """An episode that began or ended.
+    """An episode that began, became worse or ended.
 
     trigger: where it began, the verdict whose picture shows why; None where all that were anomalous were judged
     before a restart. doc: the state of the camera right after it, to be kept in the same transaction as the event;
-    None where this state is not known here.
+    None where this state is not known here. at_ns: when it became worse, ns since the epoch.
     """
 
     change: Change
     episode: Episode
     trigger: Verdict | None = None
     doc: str | None = None
+    at_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

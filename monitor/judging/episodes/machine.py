@@ -241,6 +241,8 @@ class Episodes:
             if verdict.anomalous and verdict.score > firing.peak_score:
                 severity = worse(firing.severity, self.rule.severity(verdict.score, verdict.low, verdict.limit))
                 camera.firing = replace(firing, peak_score=verdict.score, severity=severity)
+                if severity is not firing.severity:
+                    return Transition(Change.RAISED, camera.firing, doc=self._doc(firing.camera, camera), at_ns=at_ns)
             return None
         since_ns = at_ns if camera.normal_since_ns is None else min(camera.normal_since_ns, at_ns)
         camera.normal_in_a_row, camera.normal_since_ns = camera.normal_in_a_row + 1, since_ns
