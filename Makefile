@@ -4,7 +4,8 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 SECONDS ?=
-WORKERS ?= 3
+# Most tests wait for servers: more workers than processors.
+WORKERS ?= 5
 PORT ?= 8090
 
 .DEFAULT_GOAL := help
@@ -22,7 +23,7 @@ test: .venv/.ready-dev ## The whole suite: linters, types, floors, tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: quick
 quick: .venv/.ready-dev ## The tests that take less than five seconds each

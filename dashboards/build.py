@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from dashboards.delivery import delivery_dashboard
 from dashboards.line import line_dashboard
 from dashboards.rules import alert_rules
 
@@ -18,6 +19,7 @@ def generated_files() -> dict[str, str]:
     """Content by path relative to the provisioning directory."""
     rules = yaml.safe_dump(alert_rules(), sort_keys=False, allow_unicode=True, width=100)
     return {
+        "dashboards/delivery.json": json.dumps(delivery_dashboard(), indent=2) + "\n",
         "dashboards/line.json": json.dumps(line_dashboard(), indent=2) + "\n",
         "alerting/linewatch.yaml": _GENERATED + rules,
     }

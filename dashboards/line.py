@@ -2,50 +2,28 @@
 
 from typing import Any
 
+from dashboards.frame import dashboard
 from dashboards.line_panels import sections
-from dashboards.panels import DATASOURCE, layout
+from dashboards.panels import DATASOURCE
 
 LINE_UID = "linewatch-line"
 LINE_TITLE = "linewatch: line"
-ALERT_ANNOTATION_TAG = "linewatch"
-# A second data source of the provisioning: Grafana fetches the pictures with linewatch's token
-# and hands them to the browser, which has no token, from Grafana's own address.
-PICTURES_DATASOURCE_NAME = "linewatch pictures"
 PICTURES_BASE_URL = "/api/datasources/proxy/uid/linewatch-pictures"
 
 
 def line_dashboard() -> dict[str, Any]:
-    """The classic JSON model, which spans most Grafana versions."""
-    return {
-        "uid": LINE_UID,
-        "title": LINE_TITLE,
-        "description": "Cameras, scores, frames and alerts of a line watched by linewatch.",
-        "tags": ["linewatch"],
-        "schemaVersion": 39,
-        "editable": False,
-        "graphTooltip": 1,
-        "refresh": "10s",
-        "time": {"from": "now-1h", "to": "now"},
-        "timezone": "browser",
-        "templating": {"list": _variables()},
-        "annotations": {"list": [_alert_regions()]},
-        "links": [],
-        "panels": layout(sections()),
-    }
+    """Where the operations engineer looks first."""
+    return dashboard(
+        LINE_UID,
+        LINE_TITLE,
+        "Cameras, scores, frames and alerts of a line watched by linewatch.",
+        _variables(),
+        sections(),
+    )
 
 
 def _variables() -> list[dict[str, Any]]:
     return [
-        {
-            "name": "datasource",
-            "label": "Data source",
-            "type": "datasource",
-            "query": "prometheus",
-            # The data source for pictures is of the same type and holds no series.
-            "regex": f"/^(?!{PICTURES_DATASOURCE_NAME}$).*/",
-            "refresh": 1,
-            "hide": 0,
-        },
         {
             "name": "camera",
             "label": "Camera",
@@ -78,18 +56,3 @@ def _variables() -> list[dict[str, Any]]:
             "hide": 0,
         },
     ]
-
-
-def _alert_regions() -> dict[str, Any]:
-    return {
-        "name": "Alerts",
-        "enable": True,
-        "iconColor": "red",
-        "datasource": {"type": "grafana", "uid": "-- Grafana --"},
-        "target": {
-            "type": "tags",
-            "tags": [ALERT_ANNOTATION_TAG],
-            "matchAny": False,
-            "limit": 200,
-        },
-    }

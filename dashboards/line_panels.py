@@ -1,9 +1,9 @@
 """The sections of the dashboard "linewatch: line", from the state of the line to the way out."""
 
 from dashboards.baseline_panels import baselines
+from dashboards.latency import latency, quantile
 from dashboards.panels import (
     GridLine,
-    Panel,
     Query,
     Section,
     html,
@@ -23,7 +23,7 @@ _SOME_IS_GOOD: list[tuple[float | None, str]] = [(None, "red"), (1, "green")]
 
 
 def sections() -> list[Section]:
-    return [_overview(), _pictures(), _scores(), baselines(), _frames(), _pipeline(), _delivery()]
+    return [_overview(), _pictures(), _scores(), baselines(), _frames(), _pipeline()]
 
 
 def _overview() -> Section:
@@ -218,7 +218,7 @@ def _pipeline() -> Section:
                 f"sum(rate(linewatch_batch_size_sum[{_RATE}])) / sum(rate(linewatch_batch_size_count[{_RATE}]))",
                 "mean",
             ),
-            _quantile("linewatch_batch_size", 0.95, "p95"),
+            quantile("linewatch_batch_size", 0.95, "p95"),
         ],
         minimum=0,
     )
@@ -229,48 +229,14 @@ def _pipeline() -> Section:
         [Query("max by (topic, partition) (linewatch_kafka_lag)", "{{topic}}/{{partition}}")],
         minimum=0,
     )
-    verdict = _latency(
+    verdict = latency(
         "Capture to verdict",
         "From the capture of a frame to its verdict.",
         "linewatch_capture_to_verdict_seconds",
     )
-    alert = _latency(
+    alert = latency(
         "Capture to alert",
         "From the capture of the frame that fired to the alert in the outbox.",
         "linewatch_capture_to_alert_seconds",
     )
     return Section("Pipeline", [GridLine(8, [verdict, alert, stages]), GridLine(8, [batches, lag])])
-
-
-def _delivery() -> Section:
-    depth = timeseries(
-        "Outbox depth",
-        "Messages written and not yet delivered.",
-        "short",
-        [Query("sum(linewatch_outbox_depth)", "waiting")],
-        minimum=0,
-    )
-    tries = timeseries(
-        "Deliveries",
-        "Tries to deliver a message, by channel and outcome.",
-        "short",
-        [
-            Query(
-                f"sum by (channel, outcome) (increase(linewatch_deliveries_total[{_RATE}]))",
-                "{{channel}} {{outcome}}",
-            )
-        ],
-        custom=_BARS,
-        minimum=0,
-    )
-    return Section("Delivery", [GridLine(8, [depth, tries])])
-
-
-def _latency(title: str, description: str, histogram: str) -> Panel:
-    quantiles = [(0.5, "p50"), (0.95, "p95"), (0.99, "p99")]
-    queries = [_quantile(histogram, quantile, legend) for quantile, legend in quantiles]
-    return timeseries(title, description, "s", queries, minimum=0)
-
-
-def _quantile(histogram: str, quantile: float, legend: str) -> Query:
-    return Query(f"histogram_quantile({quantile}, sum by (le) (rate({histogram}_bucket[{_RATE}])))", legend)

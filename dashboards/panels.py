@@ -49,12 +49,17 @@ def timeseries(
     minimum: float | None = None,
     maximum: float | None = None,
     repeat: str | None = None,
+    limit: float | None = None,
 ) -> Panel:
-    """`colours` maps a series' name to a colour; `repeat` names a variable to repeat over."""
+    """`colours` maps a series' name to a colour; `repeat` names a variable to repeat over; `limit` is a dashed line."""
     defaults: dict[str, Any] = {
         "unit": unit,
         "custom": {"drawStyle": "line", "lineWidth": 1, "fillOpacity": 5, "spanNulls": False} | dict(custom or {}),
     }
+    if limit is not None:
+        defaults["custom"]["thresholdsStyle"] = {"mode": "dashed"}
+        steps = [{"value": None, "color": "transparent"}, {"value": limit, "color": "red"}]
+        defaults["thresholds"] = {"mode": "absolute", "steps": steps}
     if minimum is not None:
         defaults["min"] = minimum
     if maximum is not None:

@@ -80,13 +80,24 @@ RULES = (
     Rule(
         uid="linewatch-outbox-stuck",
         title="Outbox stuck",
-        expr="min_over_time(linewatch_outbox_depth[5m])",
-        above=0,
-        lasting="5m",
+        expr="max(linewatch_outbox_oldest_seconds)",
+        above=300,
+        lasting="1m",
         severity="critical",
-        summary="Alerts wait in the outbox of {{ $labels.instance }}",
-        description="The outbox has not been empty for minutes: a channel does not take its "
-        "messages. The panel Deliveries shows which.",
+        summary="Alerts wait in the outbox",
+        description="The oldest has waited for minutes: a channel does not take its messages, or "
+        "nothing delivers. The panel What waits, by channel shows which.",
+    ),
+    Rule(
+        uid="linewatch-dead-letters",
+        title="Alerts not delivered",
+        expr="max by (channel) (linewatch_dead_letters)",
+        above=0,
+        lasting="1m",
+        severity="warning",
+        summary="Channel {{ $labels.channel }} refused messages",
+        description="They are kept: `linewatch dead-letters list` says why each was refused, and "
+        "sends them again when the cause is mended.",
     ),
     Rule(
         uid="linewatch-worker-gone",

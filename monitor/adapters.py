@@ -1,4 +1,4 @@
-"""The adapters of a configuration: sources, channels and clients."""
+"""The adapters of a configuration: sources and clients."""
 
 from __future__ import annotations
 
@@ -14,10 +14,6 @@ from redis.cluster import RedisCluster
 from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
-from dashboards.clients import connect
-from monitor.alerting.channels.channel import Channel
-from monitor.alerting.channels.grafana import GrafanaChannel
-from monitor.alerting.channels.kafka_topic import KafkaTopicChannel
 from monitor.inputs import Input
 from monitor.kafka_security import security_of
 from monitor.settings import Limits, Settings
@@ -48,26 +44,6 @@ def source_of(entry: Input, max_pixels: int = Limits().max_pixels) -> Source:
         return UsbSource(UsbSourceOptions(**entry.usb.model_dump(), max_pixels=max_pixels))
     assert entry.files is not None  # the settings allow exactly one kind
     return FilesSource(FilesSourceOptions(**entry.files.model_dump()))
-
-
-def channels(settings: Settings) -> list[Channel]:
-    """Where alerts go, besides the page."""
-    found: list[Channel] = []
-    if settings.publish is not None:
-        publish = settings.publish
-        found.append(
-            KafkaTopicChannel(publish.bootstrap_servers, publish.alerts_topic, security=security_of(publish.security))
-        )
-    if settings.grafana is not None:
-        grafana = settings.grafana
-        found.append(
-            GrafanaChannel(
-                connect(
-                    grafana.url, grafana.token.get_secret_value(), timeout_s=grafana.timeout_s, library=grafana.library
-                )
-            )
-        )
-    return found
 
 
 def key_prefix(settings: Settings) -> str:

@@ -16,7 +16,9 @@ from monitor.commands import (
     baselines,
     bench,
     dashboards,
+    dead_letters,
     demo,
+    dispatch,
     doctor,
     evaluate,
     export_feedback,
@@ -26,6 +28,7 @@ from monitor.commands import (
     replay,
     run,
     simulate,
+    subscriptions,
     train,
 )
 
@@ -64,6 +67,7 @@ app.command("train", epilog=train.EXAMPLE)(train.train)
 app.command("evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command("import", epilog=importing.EXAMPLE)(importing.import_checkpoint)
 app.command("run", epilog=run.EXAMPLE)(run.run)
+app.command("dispatch", epilog=dispatch.EXAMPLE)(dispatch.dispatch)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.command("ingest", epilog=ingest.EXAMPLE)(ingest.ingest)
@@ -73,6 +77,8 @@ app.command("regions", epilog=regions.EXAMPLE)(regions.regions)
 app.command("export-feedback", epilog=export_feedback.EXAMPLE)(export_feedback.export_feedback)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(baselines.app, name="baselines")
+app.add_typer(subscriptions.app, name="subscriptions")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(dashboards.app, name="dashboards")
 app.add_typer(bench.app, name="bench")
 

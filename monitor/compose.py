@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+import structlog
+
 from models.scorer import Scorer
-from monitor.adapters import async_redis_client, channels, source_of
-from monitor.alerting.dispatch import Dispatcher
+from monitor.adapters import async_redis_client, source_of
 from monitor.alerting.retiring import retire
+from monitor.delivering import Delivering
+from monitor.delivery.escalating import escalate
+from monitor.delivery.trial import Tried, try_out
+from monitor.delivery.trial_event import trial_event
+from monitor.delivery_wiring import Wired, wire
 from monitor.groundwork import Ground, lay, show_model
 from monitor.housekeeping import Housekeeping
 from monitor.inputs import Input
@@ -27,10 +34,13 @@ from monitor.scoring.worker import Worker
 from monitor.service import FLUSH_S, Service
 from monitor.serving.api import Served, build_app
 from monitor.settings import Settings
+from monitor.subscription_settings import Subscription
 from monitor.supervision import Custody, SourceOutlet
 from monitor.taking_over import Changeable, TakingOver
 from streams.frame import Frame, Pixels
 from streams.source import Outlet, Source
+
+log = structlog.get_logger(__name__)
 
 
 def compose(settings: Settings, path: Path | None = None) -> Service:
@@ -53,27 +63,31 @@ def compose(settings: Settings, path: Path | None = None) -> Service:
         max_wait_s=settings.batching.max_wait_ms / 1000,
         flush_s=FLUSH_S,
     )
-    reloader = _reloader(ground, judged, pipeline, sources, path)
-    dispatchers = tuple(
-        Dispatcher(ground.client, ground.outbox.stream, channel, ground.delivered) for channel in channels(settings)
-    )
-    ground.server.serve(build_app(_served(ground, judged, reloader)))
+    wired = _delivery(ground)
+    reloader = _reloader(ground, judged, pipeline, wired.delivering, sources, path)
+    ground.server.serve(build_app(_served(ground, judged, wired, reloader)))
     return Service(
         settings=settings,
         pipeline=pipeline,
         server=ground.server,
-        dispatchers=dispatchers,
+        delivering=wired.delivering,
+        keeping=ground.keeping,
         housekeeping=Housekeeping(
             ground.client,
             ground.address,
             ground.outbox,
             judged.episodes,
             ground.evidence,
-            dispatchers,
             ground.board,
             ground.metrics,
             settings.evidence.keep_days,
-            chores=(ground.orders.refresh, _look_after_regions(ground), _count_lost_scores(ground, recorder)),
+            chores=(
+                ground.orders.refresh,
+                _look_after_regions(ground),
+                _count_lost_scores(ground, recorder),
+                wired.figures,
+                _look_after_evidence(ground),
+            ),
         ),
         calibrator=judged.calibrator,
         reloader=reloader,
@@ -82,6 +96,24 @@ def compose(settings: Settings, path: Path | None = None) -> Service:
         metrics=ground.metrics,
         outbox=ground.outbox,
         held_back=judged.episodes.held_back_at,
+    )
+
+
+def _delivery(ground: Ground) -> Wired:
+    return wire(
+        ground.settings,
+        ground.settings.delivery.here,
+        lambda: ground.live.settings,
+        ground.live.rules,
+        client=ground.client,
+        prefix=ground.prefix,
+        outbox=ground.outbox,
+        evidence=ground.evidence,
+        clips=ground.clips,
+        metrics=ground.metrics,
+        board=ground.board,
+        base_url=ground.base_url,
+        delivered=ground.delivered,
     )
 
 
@@ -146,7 +178,12 @@ def _recorder(settings: Settings) -> ScoreRecorder | None:
 
 
 def _reloader(
-    ground: Ground, judged: Judging, pipeline: Pipeline, sources: list[tuple[Input, Source]], path: Path | None
+    ground: Ground,
+    judged: Judging,
+    pipeline: Pipeline,
+    delivering: Delivering,
+    sources: list[tuple[Input, Source]],
+    path: Path | None,
 ) -> Reloader:
     changeable = Changeable(
         live=ground.live,
@@ -160,6 +197,7 @@ def _reloader(
         episodes=judged.episodes,
         storm=ground.storm,
         pipeline=pipeline,
+        delivering=delivering,
     )
 
     def model(scorer: Scorer) -> None:
@@ -176,7 +214,7 @@ def _reloader(
     return Reloader(path, ground.settings, TakingOver(changeable, sources, model), told)
 
 
-def _served(ground: Ground, judged: Judging, reloader: Reloader) -> Served:
+def _served(ground: Ground, judged: Judging, wired: Wired, reloader: Reloader) -> Served:
     settings, insight = ground.settings, judged.insight
     return Served(
         version=version("linewatch"),
@@ -186,7 +224,7 @@ def _served(ground: Ground, judged: Judging, reloader: Reloader) -> Served:
         outbox=ground.outbox,
         evidence=ground.evidence,
         events=lambda: async_redis_client(settings),
-        token=settings.http.token.get_secret_value() if settings.http.token else None,
+        http=settings.http,
         held_back=judged.episodes.held_back_at,
         accept_view=judged.watch.accept,
         rules=lambda: ground.live.window,
@@ -207,13 +245,43 @@ def _served(ground: Ground, judged: Judging, reloader: Reloader) -> Served:
         region=insight.region,
         reload=reloader.reload,
         notes=ground.board.all_notes,
+        subscriptions=wired.book,
+        dead_letters=wired.dead_letters,
+        queue=wired.queue,
+        channel_kinds=lambda: wired.delivering.channel_kinds,
+        try_out=_trial(ground, wired),
+        escalate=partial(escalate, ground.outbox, wired.book, wired.place),
+        links=wired.links,
     )
+
+
+def _trial(ground: Ground, wired: Wired) -> Callable[[Subscription, str], list[Tried]]:
+    def trial(subscription: Subscription, by: str) -> list[Tried]:
+        cameras = ground.board.read_all(lambda status: status.camera)
+        log.info("subscription_tried", subscription=subscription.name, by=by)
+        return try_out(subscription, wired.delivering.channel, trial_event(subscription, cameras, wired.place))
+
+    return trial
 
 
 def _look_after_regions(ground: Ground) -> Callable[[], None]:
     def look() -> None:
         ground.lens.keep()
         ground.board.note("regions", ground.lens.trouble)
+
+    return look
+
+
+def _look_after_evidence(ground: Ground) -> Callable[[], None]:
+    skipped = 0
+
+    def look() -> None:
+        nonlocal skipped
+        ground.board.note("clips and storage", ground.keeping.trouble)
+        if ground.clips is not None:
+            lost = ground.clips.skipped + ground.clips.failed
+            ground.metrics.clips_skipped.inc(lost - skipped)
+            skipped = lost
 
     return look
 

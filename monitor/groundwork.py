@@ -14,9 +14,11 @@ import torch
 from models.checkpoint import load
 from models.scorer import Scorer
 from monitor.adapters import key_prefix, redis_client
+from monitor.alerting.clips import ClipMaker
 from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import Outbox
 from monitor.alerting.storm import StormGuard
+from monitor.evidence_wiring import EvidenceParts, evidence_parts
 from monitor.judging.baseline.store import BaselineStore
 from monitor.judging.presence import Presence
 from monitor.live import LiveRules, calibrated, named
@@ -35,8 +37,9 @@ from streams.redact import redact
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """prefix: the first part of every key but the windows'. address: of Redis, without secrets. base_url: how others
-    reach the page. keep_s: how long alerts are kept. delivered: told the channel and the outcome of each delivery."""
+    """prefix: the first part of every key but the windows'. address: of Redis, without secrets. keeping: the evidence
+    and who looks after it; `evidence` and `clips` are parts of it. base_url: how others reach the page. keep_s: how
+    long alerts are kept. delivered: told the channel and the outcome of each delivery."""
 
     settings: Settings
     models: Models
@@ -51,6 +54,8 @@ class Ground:
     outbox: Outbox
     lens: RegionLens
     evidence: EvidenceStore
+    clips: ClipMaker | None
+    keeping: EvidenceParts
     store: BaselineStore
     orders: Orders
     storm: StormGuard
@@ -71,6 +76,7 @@ def lay(settings: Settings) -> Ground:
     show_model(metrics, models.current)
     client, prefix = redis_client(settings), key_prefix(settings)
     server = HttpServer(settings.http.host, settings.http.port)
+    keeping = evidence_parts(settings, lambda camera, pixels: outline(pixels, live.region_of(camera)))
     storm, keep_s = settings.alerts.storm, settings.evidence.keep_days * 86_400
 
     def delivered(channel: str, outcome: Literal["delivered", "failed", "refused", "dropped"] | str) -> None:
@@ -89,11 +95,9 @@ def lay(settings: Settings) -> Ground:
         address=redact(settings.redis.url.get_secret_value()),
         outbox=Outbox(client, prefix),
         lens=RegionLens(live.regions, RedisFills(client, prefix)),
-        evidence=EvidenceStore(
-            settings.evidence.dir,
-            settings.evidence.keep_days,
-            lambda camera, pixels: outline(pixels, live.region_of(camera)),
-        ),
+        evidence=keeping.store,
+        clips=keeping.clips,
+        keeping=keeping,
         store=BaselineStore(client, settings.redis.prefix, settings.redis.shards, live.window),
         orders=Orders(client, prefix, settings.maintenance, settings.products),
         storm=StormGuard(

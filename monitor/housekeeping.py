@@ -10,7 +10,6 @@ from typing import Any
 import redis
 import structlog
 
-from monitor.alerting.dispatch import Dispatcher
 from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import Outbox
 from monitor.judging.episodes import Episodes, Reason
@@ -33,7 +32,6 @@ class Housekeeping:
         outbox: Outbox,
         episodes: Episodes,
         evidence: EvidenceStore,
-        dispatchers: Sequence[Dispatcher],
         board: Board,
         metrics: Metrics,
         keep_days: float,
@@ -46,7 +44,6 @@ class Housekeeping:
         self._outbox = outbox
         self._episodes = episodes
         self._evidence = evidence
-        self._dispatchers = dispatchers
         self._board = board
         self._metrics = metrics
         self._keep_s = keep_days * 86_400
@@ -101,10 +98,7 @@ class Housekeeping:
     def _check_redis(self) -> None:
         try:
             self._client.ping()
-            self._metrics.outbox_depth.set(max((d.depth() for d in self._dispatchers), default=0))
             answers = True
-        except redis.ResponseError:
-            answers = True  # the stream does not exist before its first event
         except redis.RedisError as error:
             answers = False
             if self._redis_answers is not False:

@@ -64,6 +64,11 @@ class Http(Section):
         description="Other requests from one address, likewise; a page of 64 cameras asks about 6000 times a minute.",
     )
 
+    @property
+    def base_url(self) -> str:
+        """How others reach the page, as far as the configuration tells."""
+        return self.public_url or f"http://{self.host}:{self.port}"
+
     @model_validator(mode="after")
     def _not_open_to_all(self) -> Http:
         if self.token is not None and not self.token.get_secret_value():

@@ -25,6 +25,7 @@ from monitor.serving.board import Board
 from monitor.serving.display import Display
 from monitor.serving.ledger import Ledger
 from monitor.serving.metrics import Metrics
+from streams.frame import Frame
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +42,8 @@ class JudgingParts:
 
     shelved(camera, ns): whether nobody is to be called about this camera at that time; shelved_by_hand: whether by
     somebody rather than by the schedule. unsettled(camera): whether what the network sees of it may yet change.
-    window_rules(): as they stand. left(camera): told when another worker has it.
+    window_rules(): as they stand. left(camera): told when another worker has it. seen(frame):
+    told of each before it is judged.
     """
 
     presence: Presence
@@ -57,6 +59,7 @@ class JudgingParts:
     shelved_by_hand: Callable[[str, int], bool]
     unsettled: Callable[[str], bool]
     left: Callable[[str], None]
+    seen: Callable[[Frame], None]
     window_rules: Callable[[], WindowRules]
     ledger: Ledger
     board: Board
@@ -142,6 +145,7 @@ class JudgingStage:
         with p.metrics.stage.labels("report").time():
             transitions, firing = [], []
             for verdict, hold in zip(verdicts, holds, strict=True):
+                p.seen(verdict.frame)
                 if (transition := p.episodes.step(verdict, hold)) is not None:
                     transitions.append(transition)
                 firing.append(p.episodes.active(verdict.frame.camera))

@@ -87,6 +87,7 @@ def judging(
         keep_s=ground.keep_s,
         written=_written(ground),
         storm=ground.storm,
+        clips=ground.clips,
     )
     stage = JudgingStage(
         JudgingParts(
@@ -103,6 +104,7 @@ def judging(
             shelved_by_hand=gate.shelved_by_hand,
             unsettled=lens.learning,
             left=lens.leave,
+            seen=(lambda frame: None) if ground.clips is None else ground.clips.see,
             window_rules=lambda: live.window,
             ledger=ground.ledger,
             board=ground.board,

@@ -12,6 +12,7 @@ from monitor.judging.episodes import EpisodeRule
 from monitor.judging.rulebook import Calibrated
 from monitor.judging.thresholds.statistic import AlarmRule
 from monitor.line_rules import RulesOf, remembered
+from monitor.line_settings import CameraRules
 from monitor.scoring.region import Region
 from monitor.scoring.regions import Regions
 from monitor.settings import Settings
@@ -93,6 +94,10 @@ class LiveRules:
         """So many false alarms a day are wished for at most."""
         own = self._laid.rules(camera).max_false_alarms_per_day
         return self.settings.alerts.max_false_alarms_per_day if own is None else own
+
+    def rules(self, camera: str) -> CameraRules:
+        """What the section `cameras` says of a camera."""
+        return self._laid.rules(camera)
 
     def region_of(self, camera: str) -> Region:
         """What counts of a camera's picture."""

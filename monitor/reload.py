@@ -27,7 +27,7 @@ NEEDS_RESTART = (
     "redis",
     "batching",
     "health",
-    "subscriptions",
+    "delivery",
     "publish",
     "grafana",
     "http",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from monitor.alerting.dispatch import Dispatcher
 from monitor.alerting.outbox import Outbox
+from monitor.delivering import Delivering
+from monitor.evidence_wiring import EvidenceParts
 from monitor.housekeeping import Housekeeping
 from monitor.judging.calibrator import Calibrator
 from monitor.pipeline import Pipeline
@@ -30,7 +31,8 @@ class Service:
     settings: Settings
     pipeline: Pipeline
     server: HttpServer
-    dispatchers: tuple[Dispatcher, ...]
+    delivering: Delivering
+    keeping: EvidenceParts
     housekeeping: Housekeeping
     calibrator: Calibrator
     reloader: Reloader
@@ -45,14 +47,13 @@ class Service:
         self.housekeeping.start()  # first, so that the first answer of /readyz is true
         self.server.start()
         self.calibrator.start()
-        for dispatcher in self.dispatchers:
-            dispatcher.start()
+        self.keeping.start()
+        self.delivering.start()
         try:
             self.pipeline.run()
         finally:
-            for dispatcher in self.dispatchers:
-                dispatcher.stop(FLUSH_S)
-                dispatcher.tell_what_is_left()
+            self.keeping.stop(FLUSH_S)  # first, so that what is delivered last has its clips
+            self.delivering.stop(FLUSH_S)
             self.calibrator.stop()
             self.housekeeping.stop()
             self.server.stop()

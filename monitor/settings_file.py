@@ -200,8 +200,6 @@ def _message(key: Path_, found: Any, tree: type[BaseModel]) -> str:
         return f"unknown key{hint}"
     if kind == "missing":
         return "missing; this key is required"
-    if kind == "too_long" and key == ("subscriptions",):
-        return "subscriptions are not served by this version; remove the entries"
     given = found.get("input")
     if kind in SECTIONS or kind in LISTS:
         return f"expected {'a section of keys' if kind in SECTIONS else 'a list'}, found {sort_of(given)}"

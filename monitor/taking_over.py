@@ -11,6 +11,7 @@ from models.checkpoint import load
 from models.scorer import Scorer
 from monitor.adapters import source_of
 from monitor.alerting.storm import StormGuard
+from monitor.delivering import Delivering
 from monitor.inputs import Input
 from monitor.judging.baseline.redis_window import RedisWindow
 from monitor.judging.baseline.store import BaselineStore
@@ -47,6 +48,7 @@ class Changeable:
     episodes: Episodes
     storm: StormGuard
     pipeline: Pipeline
+    delivering: Delivering
 
 
 class TakingOver:
@@ -77,6 +79,7 @@ class TakingOver:
                 wanted.remove(entry)  # of two equal ones, one stays for one
             else:
                 gone.append((entry, source))
+        channels = self._parts.delivering.prepare(settings)
         come = [(entry, source_of(entry, settings.limits.max_pixels)) for entry in wanted]
 
         def apply() -> None:
@@ -86,6 +89,7 @@ class TakingOver:
                 log.warning(
                     "configuration_waits", reason="a batch is being judged, or waits for Redis; it follows then"
                 )
+            channels()
             if gone or come:
                 parts.pipeline.readers.replace([source for _, source in gone], [source for _, source in come])
                 self._sources = [pair for pair in self._sources if pair not in gone] + come

@@ -13,6 +13,7 @@ import structlog
 from numpy.typing import NDArray
 
 from monitor.alerting.alert import EVENT_TYPES, Event, alert_of, alert_of_trouble, drift_alert, kind_of_trouble
+from monitor.alerting.clips import ClipMaker
 from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import Outbox
 from monitor.alerting.storm import StormGuard
@@ -56,10 +57,11 @@ class Reporter:
         keep_s: float,
         written: Callable[[Event], None],
         storm: StormGuard | None = None,
+        clips: ClipMaker | None = None,
     ) -> None:
         """`model`: the id of the one in use. `written` is called for each event when it is in the outbox, but not for
         one that was there already; `keep_s` is how long alerts are kept. `storm` is told what fired, and its own
-        events go out from here."""
+        events go out from here. `clips` makes films of what triggered."""
         self._outbox = outbox
         self._evidence = evidence
         self._heat = heat
@@ -68,6 +70,7 @@ class Reporter:
         self._keep_s = keep_s
         self._written = written
         self._storm = storm
+        self._clips = clips
         self._due: deque[_Due] = deque()
         self._next_try_s = 0.0
         self._away = False
@@ -95,7 +98,8 @@ class Reporter:
                 self._storm.told(episode.alert_id, now_ms)
             trigger = transition.trigger  # where there is none, what was noted at the firing stays
             model, product = (self._model(), "") if trigger is None else (trigger.model, trigger.key.product)
-            alert = alert_of(episode, model, self._url(episode.alert_id), product)
+            clip_url = None if trigger is None else self._clip(episode.alert_id, trigger.frame)
+            alert = alert_of(episode, model, self._url(episode.alert_id), product, clip_url)
             event = Event(EVENT_TYPES[transition.change], _time_of(transition), alert)
             self._due.append(_Due(event, {} if transition.doc is None else {episode.camera: transition.doc}))
         self._note(states or {})
@@ -135,9 +139,11 @@ class Reporter:
 
     def report_trouble(self, trouble: Trouble, frame: Frame | None) -> None:
         """Note that a trouble of a camera began or ended. `frame`: the one that shows it, if one does."""
+        clip_url = None
         if trouble.ended_at_ns is None and frame is not None:
             self._keep_evidence(trouble.trouble_id, frame, None)
-        alert = alert_of_trouble(trouble, self._model(), frame, self._url(trouble.trouble_id))
+            clip_url = self._clip(trouble.trouble_id, frame)
+        alert = alert_of_trouble(trouble, self._model(), frame, self._url(trouble.trouble_id), clip_url)
         time_ns = trouble.began_at_ns if trouble.ended_at_ns is None else trouble.ended_at_ns
         self._due.append(_Due(Event(kind_of_trouble(trouble), time_ns, alert)))
         self.flush()
@@ -178,6 +184,12 @@ class Reporter:
         if self._evidence.find(alert_id, "evidence") is None:
             return None
         return f"{self._base_url}/api/alerts/{alert_id}/evidence.jpg"
+
+    def _clip(self, alert_id: str, frame: Frame) -> str | None:
+        """Have the film of the frames around this one made; where it will be, if it will."""
+        if self._clips is None or not self._clips.begin(alert_id, frame):
+            return None
+        return f"{self._base_url}/api/alerts/{alert_id}/clip.mp4"
 
     def _keep_evidence(self, alert_id: str, frame: Frame, verdict: Verdict | None) -> None:
         """`verdict`: where there is a heat map to be drawn."""

@@ -13,6 +13,7 @@ from monitor.alerting.alert import Alert
 from monitor.commands.failing import FAILED, USAGE, fail
 from monitor.commands.reaching import CONFIG, AsJson, By, Config, Reached, printable, reached, tell_table, who
 from monitor.commands.times import moment_ns, shown, shown_ms, span_s
+from monitor.delivery.escalating import escalate as escalate_one
 from monitor.orders.orders import SCHEDULE
 from monitor.orders.schedule import Schedule
 from streams.codec import CodecError, decode
@@ -63,6 +64,8 @@ def show(alert: AlertId, config: Config = CONFIG, as_json: AsJson = False) -> No
         typer.echo(json.dumps({**found.model_dump(mode="json"), "files": files}))
         return
     frame = found.frame
+    on_s3 = there.settings.evidence.s3 is not None
+    nowhere = "not in the folder (any more); on S3, if it is kept" if on_s3 else "not kept (any more)"
     lines = [
         ("id", found.alert_id),
         ("camera", found.camera),
@@ -76,8 +79,9 @@ def show(alert: AlertId, config: Config = CONFIG, as_json: AsJson = False) -> No
         ("frame", "-" if frame is None else f"{frame.origin}, captured {shown(frame.captured_at)}"),
         ("acknowledged", _mark(found.acknowledged_at, found.acknowledged_by)),
         ("false alarm", _mark(found.false_alarm_at, found.false_alarm_by)),
+        ("escalated", f"{_mark(found.escalated_at, found.escalated_by)}{_to(found)}"),
         *(("held back", f"{count} at {camera}") for camera, count in (found.held_back or {}).items()),
-        *((kind, "not kept (any more)" if path is None else str(path)) for kind, path in pictures.items()),
+        *((kind, nowhere if path is None else str(path)) for kind, path in pictures.items()),
     ]
     for name, text in lines:
         typer.echo(f"{name + ':':<14}{printable(text)}")
@@ -88,6 +92,22 @@ def acknowledge(alert: AlertId, config: Config = CONFIG, by: By = None, as_json:
     """Say that somebody has seen it. Again changes nothing."""
     with reached(config) as there:
         _tell(there.outbox.acknowledge(alert, who(by)), as_json)
+
+
+@app.command(epilog="Example: linewatch alerts escalate 5f0c2a9be1d47786 --to shift-lead")
+def escalate(
+    alert: AlertId,
+    config: Config = CONFIG,
+    to: Annotated[
+        str | None, typer.Option(help="A subscription.  [default: to whom those that are told of it escalate]")
+    ] = None,
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Call in others. Again changes nothing. They are told by a service that delivers, as soon as one runs."""
+    name = who(by)
+    with reached(config) as there:
+        _tell(escalate_one(there.outbox, there.subscriptions, there.place, alert, name, to), as_json)
 
 
 @app.command("false-alarm", epilog="Example: linewatch alerts false-alarm 5f0c2a9be1d47786 --by Ada")
@@ -222,6 +242,8 @@ def _row(alert: Alert) -> tuple[str, ...]:
         marks.append(f"acknowledged by {alert.acknowledged_by}")
     if alert.false_alarm_at is not None:
         marks.append(f"false alarm, says {alert.false_alarm_by}")
+    if alert.escalated_at is not None:
+        marks.append(f"escalated{_to(alert)} by {alert.escalated_by}")
     return (
         alert.alert_id,
         shown(alert.started_at),
@@ -237,3 +259,7 @@ def _row(alert: Alert) -> tuple[str, ...]:
 
 def _mark(at_ns: int | None, by: str | None) -> str:
     return "no" if at_ns is None else f"{shown(at_ns)} by {by}"
+
+
+def _to(alert: Alert) -> str:
+    return "" if alert.escalated_to is None else f" to {alert.escalated_to}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,17 @@ import typer
 from monitor.adapters import key_prefix, redis_client
 from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import AlertUnknown, Outbox
+from monitor.channel_settings import BUILT_IN
 from monitor.commands.failing import FAILED, USAGE, fail
+from monitor.delivery.book import SubscriptionBook, SubscriptionRefused, SubscriptionUnknown
+from monitor.delivery.dead_letters import DeadLetters
+from monitor.delivery.escalating import EscalationRefused
+from monitor.delivery.materials import Place
+from monitor.delivery.queue import DeliveryQueue
+from monitor.delivery.replaying import ReplayRefused
+from monitor.evidence_wiring import evidence_store
 from monitor.judging.baseline.store import BaselineStore
+from monitor.line_rules import remembered
 from monitor.orders.marks import Marks
 from monitor.orders.orders import MAX_BY, Orders
 from monitor.orders.shelf import OrderRefused
@@ -33,7 +42,7 @@ CONFIG = Path("config.yaml")
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """The parts of the service that need no service to run."""
+    """The parts of the service that need no service to run. place: where a camera stands, by the configuration."""
 
     config: Path
     settings: Settings
@@ -42,6 +51,22 @@ class Reached:
     store: BaselineStore
     orders: Orders
     marks: Marks
+    subscriptions: SubscriptionBook
+    dead_letters: DeadLetters
+    queue: DeliveryQueue
+    place: Callable[[str], Place]
+
+    @property
+    def base_url(self) -> str:
+        """How others reach the page."""
+        return self.settings.http.base_url
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """The names of all channels that are configured, those of sections of their own among them."""
+        settings = self.settings
+        built_in = {name for name in BUILT_IN if getattr(settings, {"kafka": "publish"}.get(name, name)) is not None}
+        return frozenset(channel.name for channel in settings.channels) | built_in
 
 
 @contextmanager
@@ -56,7 +81,7 @@ def reached(config: Path) -> Iterator[Reached]:
     try:
         client, prefix = redis_client(settings), key_prefix(settings)
         outbox = Outbox(client, prefix)
-        evidence = EvidenceStore(settings.evidence.dir, settings.evidence.keep_days)
+        evidence = evidence_store(settings)
         store = BaselineStore(client, settings.redis.prefix, settings.redis.shards)
         orders = Orders(client, prefix, settings.maintenance, settings.products)
         marks = Marks(
@@ -65,12 +90,16 @@ def reached(config: Path) -> Iterator[Reached]:
             outbox,
             store,
             evidence,
-            base_url=settings.http.public_url or f"http://{settings.http.host}:{settings.http.port}",
+            base_url=settings.http.base_url,
             keep_s=settings.evidence.keep_days * 86_400,
         )
+        names = frozenset(channel.name for channel in settings.channels)
+        book = SubscriptionBook(client, prefix, lambda: settings.subscriptions, lambda: names)
+        dead_letters, queue = DeadLetters(client, prefix), DeliveryQueue(client, prefix)
         client.ping()
         orders.refresh()
-        yield Reached(config, settings, outbox, evidence, store, orders, marks)
+        place = _placing(settings)
+        yield Reached(config, settings, outbox, evidence, store, orders, marks, book, dead_letters, queue, place)
     except redis.RedisError as error:
         fail(
             f"{line_of(config, 'redis', 'url')}: Redis at {redact(url)} does not answer "
@@ -79,8 +108,20 @@ def reached(config: Path) -> Iterator[Reached]:
         )
     except AlertUnknown as error:
         fail(f"no alert {error.args[0]} is kept; `linewatch alerts list` shows those that are", FAILED)
-    except OrderRefused as error:
+    except SubscriptionUnknown as error:
+        fail(f"no subscription {error.args[0]}; `linewatch subscriptions list` shows those there are", FAILED)
+    except (OrderRefused, SubscriptionRefused, EscalationRefused, ReplayRefused) as error:
         fail(str(error), FAILED)
+
+
+def _placing(settings: Settings) -> Callable[[str], Place]:
+    rules_of = remembered(settings.cameras)
+
+    def place(camera: str) -> Place:
+        rules = rules_of(camera)
+        return Place(rules.line, rules.tags)
+
+    return place
 
 
 def who(by: str | None) -> str:

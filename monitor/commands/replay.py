@@ -15,8 +15,8 @@ import typer
 
 from models.writing import replace_file
 from monitor.adapters import redis_client
-from monitor.alerting.evidence import EvidenceStore
 from monitor.commands.failing import FAILED, USAGE, fail
+from monitor.evidence_wiring import evidence_store
 from monitor.judging.baseline.store import BaselineStore
 from monitor.kafka_security import security_of
 from monitor.progress import counting
@@ -105,8 +105,7 @@ def replay(
         elif json_ is not None:
             replace_file(json_, json.dumps(told, indent=1, allow_nan=False).encode())
         if out is not None:
-            evidence = candidate.settings.evidence
-            page = as_page(found, Pictures(EvidenceStore(evidence.dir, evidence.keep_days), known))
+            page = as_page(found, Pictures(evidence_store(candidate.settings), known))
             replace_file(out, page.encode())
             typer.echo(f"report: {out}", err=True)
     except OSError as error:

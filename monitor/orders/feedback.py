@@ -136,7 +136,7 @@ def _look_again(entry: dict[str, Any], alerts: Marked, evidence: EvidenceStore, 
     if not lying:
         return
     alert = alerts.find(alert_id)
-    if alert is None and (entry.get("condition") != MISSED or evidence.find(alert_id, "evidence") is None):
+    if alert is None and (entry.get("condition") != MISSED or not evidence.has(alert_id, "evidence")):
         return  # Alerts and their pictures are forgotten after evidence.keep_days; what was exported outlives that.
     belongs = None if alert is None else label(alert, confirmed=True)
     for into in lying:
@@ -177,16 +177,11 @@ def _take(
         else:
             done.relabelled.append((alert.alert_id, before, into))
         return
-    picture = evidence.find(alert.alert_id, "evidence")
-    if picture is None:
-        done.gone.append(alert.alert_id)
-        return
     if (folder / file).exists():  # copied, and cut off before it was written down
         done.there += 1
     else:
-        try:
-            data = picture.read_bytes()
-        except FileNotFoundError:  # the retention took it this moment
+        data = evidence.read(alert.alert_id, "evidence")
+        if data is None:
             done.gone.append(alert.alert_id)
             return
         write_whole(folder / file, data)

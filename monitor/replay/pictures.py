@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
+import numpy as np
 
 from monitor.alerting.evidence import EvidenceStore
 from monitor.replay.episode import Told
@@ -67,8 +68,8 @@ class Pictures:
         return self._kept[alert_id]
 
     def _thumbnail(self, alert_id: str) -> str | None:
-        path = self._store.find(alert_id, "evidence")
-        picture = None if path is None else cv2.imread(str(path))
+        data = self._store.read(alert_id, "evidence")
+        picture = None if not data else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         if picture is None:
             return None
         height, width = picture.shape[:2]

@@ -9,9 +9,20 @@ from fastapi.responses import JSONResponse
 
 from monitor.alerting.outbox import AlertUnknown
 from monitor.orders.shelf import OrderRefused
-from monitor.serving.auth import Gate
-from monitor.serving.body_limit import BodyLimit
-from monitor.serving.routes import alerts, baselines, cameras, events, health, orders, page
+from monitor.serving.fence import add_fence
+from monitor.serving.routes import (
+    alerts,
+    baselines,
+    cameras,
+    dead_letters,
+    events,
+    health,
+    links,
+    me,
+    orders,
+    page,
+    subscriptions,
+)
 from monitor.serving.served import Served
 
 __all__ = ["Served", "build_app"]
@@ -26,8 +37,8 @@ def build_app(served: Served) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.add_middleware(BodyLimit)
-    app.add_middleware(Gate, token=served.token)  # added last, so it is asked first
+    http = served.http
+    add_fence(app, http, token=http.token.get_secret_value() if http.token else None, access=http.access)
     app.add_exception_handler(redis.RedisError, _redis_away)
     app.add_exception_handler(AlertUnknown, _unknown_alert)
     app.add_exception_handler(OrderRefused, _refused)
@@ -37,6 +48,10 @@ def build_app(served: Served) -> FastAPI:
     baselines.add(app, served)
     orders.add(app, served)
     alerts.add(app, served)
+    subscriptions.add(app, served)
+    dead_letters.add(app, served)
+    links.add(app, served)
+    me.add(app)
     events.add(app, served)
     page.add(app)
     return app

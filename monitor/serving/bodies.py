@@ -6,7 +6,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from monitor.subscription_settings import Name, Subscription
+
 By = Annotated[str, Field(min_length=1, max_length=100)]
+DeadLetterId = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class Who(BaseModel):
@@ -48,3 +51,26 @@ class MissedMark(Who):
         description="The capture time of the picture that shows it, as latest.jpg tells in X-Captured-At (but in ms); "
         "the newest where not given.",
     )
+
+
+class EscalateOrder(Who):
+    to: Name | None = Field(
+        None, description="A subscription; null: to whom the subscriptions that are told of the alert escalate."
+    )
+
+
+class SubscriptionOrder(Who):
+    subscription: Subscription
+
+
+class SwitchOrder(Who):
+    on: bool = Field(description="Whether it tells anything.")
+
+
+class DeadLetterOrder(Who):
+    """Which dead letters. Both have to be said: an empty order shall not mean all."""
+
+    ids: Annotated[list[DeadLetterId], Field(min_length=1, max_length=500)] | None = Field(
+        description="These; null: all of the channel."
+    )
+    channel: Name | None = Field(description="Of this channel only; null: of every one.")

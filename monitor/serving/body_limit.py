@@ -1,4 +1,4 @@
-"""How much a request may send: an order is short, and only a baseline's document is long."""
+"""How much a request may send: an address and an order are short, and only a baseline's document is long."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ORDER_BYTES = 64 << 10
 DOCUMENT_BYTES = 8 << 20
+ADDRESS_BYTES = 8 << 10
+"""Of path and query. Headers are bounded by uvicorn: 64 kB all together."""
 DOCUMENT = re.compile(r"/api/cameras/.+/baseline/import")
 
 
@@ -23,6 +25,10 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > ADDRESS_BYTES:
+            detail = f"path and query are longer than {ADDRESS_BYTES:,} bytes"
+            await JSONResponse({"detail": detail}, 414)(scope, receive, send)
             return
         limit = DOCUMENT_BYTES if DOCUMENT.fullmatch(scope["path"]) else ORDER_BYTES
         told = Headers(scope=scope).get("content-length", "0")

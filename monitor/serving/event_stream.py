@@ -9,29 +9,52 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import redis
+import structlog
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+
+log = structlog.get_logger(__name__)
 
 KEEP_ALIVE_S = 15.0
 """A word now and then, so that proxies keep the connection and a listener that is gone is noticed."""
+GAP = "linewatch.gap"
+"""Not everything that was missed is kept: the listener loads the list of alerts anew. Its data is the id of the oldest
+event that is kept, "0-0" where none is."""
+AT_ONCE = 100
+NOWHERE = (0, 0)
+
+Place = tuple[int, int]
 
 
 async def event_stream(client: Any, stream: str, last_event_id: str) -> AsyncIterator[bytes]:
-    """Events after `last_event_id`, or, where that names none, from the next one on. Ends when Redis goes away: the
-    browser connects again and goes on where it was. `client` is closed at the end, also when the listener leaves."""
+    """Events after `last_event_id`, or, where that is empty, from the next one on.
+
+    A GAP comes first where events after that id are no longer kept; then those that are. Likewise for an id that no
+    event of this stream can have, malformed or in the future; then it goes on with the next event. Ends when Redis goes
+    away: the browser connects again and goes on where it was. `client` is closed at the end, also when the listener
+    leaves.
+    """
     try:
-        position = last_event_id
-        if not re.fullmatch(r"\d{1,20}-\d{1,20}", position):
-            newest = await client.xrevrange(stream, count=1)
-            position = newest[0][0] if newest else "0-0"
+        oldest, newest, whole = await _kept(client, stream)
+        position, from_here = place_of(last_event_id), False
+        if position is None or position > newest:
+            from_here, position = True, newest
         yield KEEPALIVE_COMMENT
-        told_s = time.monotonic()
+        if from_here and last_event_id:
+            yield _gap(oldest, at=position)
+        elif not from_here and _misses(position, oldest, whole=whole):
+            yield _gap(oldest)
+        told_s, behind = time.monotonic(), False
         while True:
-            answer = await client.xread({stream: position}, block=1000, count=100)
+            if behind and position < (oldest := (await _kept(client, stream))[0]):
+                yield _gap(oldest)  # a slow listener was overtaken by what is thrown away
+            answer = await client.xread({stream: _text(position)}, block=1000, count=AT_ONCE)
+            read = 0
             for _, entries in answer or []:
                 for entry_id, fields in entries:
-                    kind = json.loads(fields["event"])["type"]
-                    yield format_sse_event(data_str=fields["event"], event=kind, id=entry_id)
-                    position, told_s = entry_id, time.monotonic()
+                    if event := _event(entry_id, fields):
+                        yield event
+                    position, told_s, read = place_of(entry_id) or position, time.monotonic(), read + 1
+            behind = read == AT_ONCE
             if time.monotonic() - told_s > KEEP_ALIVE_S:
                 yield KEEPALIVE_COMMENT
                 told_s = time.monotonic()
@@ -39,3 +62,48 @@ async def event_stream(client: Any, stream: str, last_event_id: str) -> AsyncIte
         return
     finally:
         await client.aclose()
+
+
+def place_of(event_id: str) -> Place | None:
+    """An event's id as what it is compared by; None for what is none."""
+    found = re.fullmatch(r"([0-9]{1,20})-([0-9]{1,20})", event_id)
+    if found is None:
+        return None
+    place = int(found[1]), int(found[2])
+    return place if max(place) < 1 << 64 else None
+
+
+async def _kept(client: Any, stream: str) -> tuple[Place, Place, bool]:
+    """The oldest event that is kept, the newest that ever was, and whether none was ever thrown away."""
+    try:
+        told = await client.xinfo_stream(stream)
+    except redis.ResponseError:  # no such key
+        return NOWHERE, NOWHERE, True
+    first = told["first-entry"]
+    newest = place_of(told["last-generated-id"]) or NOWHERE
+    oldest = newest if first is None else place_of(first[0]) or NOWHERE
+    return oldest, newest, told.get("entries-added", 0) == told["length"]
+
+
+def _misses(position: Place, oldest: Place, *, whole: bool) -> bool:
+    """Whether events after `position` may be gone. 0-0 stands for the very beginning; any other is of an event that was
+    seen, and that is no longer kept itself where it is before the oldest."""
+    return position < oldest and not (position == NOWHERE and whole)
+
+
+def _gap(oldest: Place, at: Place | None = None) -> bytes:
+    return format_sse_event(data_str=_text(oldest), event=GAP, id=None if at is None else _text(at))
+
+
+def _event(entry_id: str, fields: dict[str, str]) -> bytes | None:
+    """None for what is no event of ours: it would end the stream of every listener, again and again."""
+    try:
+        kind = str(json.loads(fields["event"])["type"])
+    except (KeyError, TypeError, ValueError) as error:
+        log.warning("event_unreadable", entry=entry_id, error=type(error).__name__)
+        return None
+    return format_sse_event(data_str=fields["event"], event=kind, id=entry_id)
+
+
+def _text(place: Place) -> str:
+    return f"{place[0]}-{place[1]}"

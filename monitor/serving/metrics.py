@@ -10,6 +10,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+DELIVERY_BUCKETS_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
 class Metrics:
@@ -101,11 +102,32 @@ class Metrics:
             "linewatch_kafka_lag", "Messages behind the last one read.", ["topic", "partition"], registry=r
         )
         self.outbox_depth = Gauge(
-            "linewatch_outbox_depth", "Events not yet delivered, on the channel that is furthest behind.", registry=r
+            "linewatch_outbox_depth",
+            "Events not yet given to channels, and what waits at the channel that is furthest behind.",
+            registry=r,
+        )
+        self.outbox_oldest = Gauge(
+            "linewatch_outbox_oldest_seconds", "Age of the oldest of what is not yet delivered.", registry=r
+        )
+        self.queued = Gauge("linewatch_delivery_queue", "Messages that wait for a channel.", ["channel"], registry=r)
+        self.dead_letters = Gauge(
+            "linewatch_dead_letters", "Messages that could not be delivered, and are kept.", ["channel"], registry=r
         )
         self.deliveries = Counter(
-            "linewatch_deliveries_total", "Deliveries of events.", ["channel", "outcome"], registry=r
+            "linewatch_deliveries_total",
+            "Tries to deliver, by what became of them: delivered, failed (tried again), refused or expired (dead "
+            "letters), dropped.",
+            ["channel", "outcome"],
+            registry=r,
         )
+        self.to_delivery = Histogram(
+            "linewatch_capture_to_delivery_seconds",
+            "From the capture of an alert's frame to the channel's word that it has the alert; of alerts told at once.",
+            ["channel"],
+            buckets=DELIVERY_BUCKETS_S,
+            registry=r,
+        )
+        self.clips_skipped = Counter("linewatch_clips_skipped_total", "Clips that were not made.", registry=r)
         self._of_a_camera = (
             self.camera_up,
             self.last_frame,

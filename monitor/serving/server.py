@@ -16,7 +16,8 @@ class HttpServer:
     def __init__(self, host: str, port: int) -> None:
         """Raises OSError where the address cannot be bound; port 0 takes a free one."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        # The protocol is named, else asyncio does not see that small answers should not wait for others.
+        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((host, port))
@@ -35,7 +36,9 @@ class HttpServer:
 
     def serve(self, app: FastAPI) -> None:
         """Take the application that `start` will serve."""
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2, lifespan="off")
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, timeout_graceful_shutdown=2, lifespan="off", proxy_headers=False
+        )
         self._server = uvicorn.Server(config)
 
     def start(self) -> None:

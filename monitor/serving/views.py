@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 from monitor.alerting.alert import Alert
+from monitor.subscription_settings import Subscription
 
 
 class LedgerView(BaseModel):
@@ -156,3 +159,80 @@ class Readiness(BaseModel):
     ready: bool
     reasons: dict[str, str]
     notes: dict[str, str]
+
+
+class SubscriptionView(BaseModel):
+    """A subscription, where it comes from, and whether it tells anything. Times in ms since the epoch."""
+
+    subscription: Subscription
+    origin: Literal["configuration", "api"] = Field(description="Those of the configuration are changed there.")
+    on: bool
+    switched_by: str | None = Field(description="Who switched it on or off; null where nobody did.")
+    switched_at_ms: int | None
+    changed_by: str | None = Field(description="Who wrote it last, by API or command.")
+    changed_at_ms: int | None
+
+
+class ChannelView(BaseModel):
+    """Where messages go, and how many wait."""
+
+    name: str
+    kind: str = Field(description="webhook, mqtt, kafka, grafana, apprise; gone: no longer configured.")
+    built_in: bool = Field(description="It gets every event, whatever the subscriptions say.")
+    queued: int = Field(description="Messages that are on their way.")
+    oldest_s: float | None = Field(description="For how long the oldest of them has waited.")
+    dead: int = Field(description="Messages that could not be delivered.")
+
+
+class SubscriptionsView(BaseModel):
+    subscriptions: list[SubscriptionView]
+    channels: list[ChannelView]
+
+
+class TriedView(BaseModel):
+    channel: str
+    outcome: Literal["delivered", "failed", "refused"] = Field(
+        description="failed: another try may help; refused: it will not."
+    )
+    detail: str = Field(description="Why; empty where it was delivered.")
+    took_s: float
+
+
+class TrialView(BaseModel):
+    """What became of a test message, channel by channel."""
+
+    on: bool = Field(description="Whether the subscription is on; one that is off can be tested as well.")
+    results: list[TriedView]
+
+
+class DeadLetterView(BaseModel):
+    """A message that could not be delivered. Times in ms since the epoch."""
+
+    id: str
+    channel: str
+    kind: str = Field(description="event, group or digest; unreadable.")
+    cameras: list[str]
+    alert_ids: list[str]
+    events: int = Field(description="So many events are in it.")
+    error: str
+    outcome: Literal["refused", "expired", "unreadable"] = Field(
+        description="refused by the other side; expired after many tries; unreadable in the queue."
+    )
+    tries: int
+    at_ms: int = Field(description="When it was given up.")
+    queued_ms: int | None = Field(description="When it was to be sent first, or was sent again; null if unreadable.")
+
+
+class DeadLetterPage(BaseModel):
+    """Newest first. `next` is the offset of the following page, null on the last."""
+
+    dead_letters: list[DeadLetterView]
+    next: int | None
+
+
+class Replayed(BaseModel):
+    replayed: int = Field(description="So many are on their way again.")
+
+
+class Discarded(BaseModel):
+    discarded: int

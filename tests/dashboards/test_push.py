@@ -10,12 +10,15 @@ from dashboards.push import DashboardFileError, Pushed, push
 def test_the_shipped_dashboards_arrive_and_a_second_push_changes_nothing(
     client: GrafanaClient, grafana: StubGrafana
 ) -> None:
-    assert push(client) == [Pushed("linewatch-line", "linewatch: line", "created")]
+    assert push(client) == [
+        Pushed("linewatch-delivery", "linewatch: delivery", "created"),
+        Pushed("linewatch-line", "linewatch: line", "created"),
+    ]
     assert grafana.folders == {"linewatch": "linewatch"}
     stored = grafana.dashboards["linewatch-line"]
     assert stored["meta"] == {"folderUid": "linewatch"}
     assert stored["dashboard"]["editable"] is False
-    assert [done.outcome for done in push(client)] == ["unchanged"]
+    assert [done.outcome for done in push(client)] == ["unchanged"] * 2
     assert stored["dashboard"]["version"] == 1
 
 
@@ -23,7 +26,7 @@ def test_a_push_that_failed_can_be_repeated(client: GrafanaClient, grafana: Stub
     grafana.faults.append(Fault(503))
     with pytest.raises(GrafanaUnavailable):
         push(client)
-    assert [done.outcome for done in push(client)] == ["created"]
+    assert [done.outcome for done in push(client)] == ["created"] * 2
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"uid": "a"}', '{"title": "a"}', '{"uid": 5, "title": "a"}', "\xff"])

@@ -44,8 +44,8 @@ def test_check_finds_a_changed_and_a_missing_file(tmp_path: Path, capsys: pytest
 
 
 def test_there_are_dashboards_and_rules() -> None:
-    assert [path.name for path in DASHBOARD_FILES] == ["line.json"]
-    assert len(rules()) == 8
+    assert [path.name for path in DASHBOARD_FILES] == ["delivery.json", "line.json"]
+    assert len(rules()) == 9
     assert len(EXPRESSIONS) > 30
 
 
@@ -90,8 +90,9 @@ def test_the_template_variables_are_there_and_used(path: Path) -> None:
     variables = {variable["name"]: variable for variable in model["templating"]["list"]}
     assert variables["datasource"]["type"] == "datasource"
     assert variables["datasource"]["query"] == "prometheus"
-    assert variables["camera"]["multi"] is True
-    assert variables["camera"]["includeAll"] is True
+    (chosen,) = variables.keys() & {"camera", "channel"}
+    assert variables[chosen]["multi"] is True
+    assert variables[chosen]["includeAll"] is True
     body = yaml.safe_dump(model["panels"], width=10_000)
     for name in variables:
         assert f"${{{name}" in body or f"${name}" in body, f"${name} is used nowhere"
@@ -131,7 +132,8 @@ def test_counters_are_rated_over_the_interval_of_the_page(where: str) -> None:
         return
     for window in re.findall(r"\[([^\]]+)\]", expr):
         if not where.startswith("rule "):
-            assert window == "$__rate_interval"
+            # EEMUA 191 counts alarms in ten minutes, whatever the page shows.
+            assert window == ("10m" if ": Alarms in " in where else "$__rate_interval")
     for counter in re.findall(r"linewatch_\w+_(?:total|bucket|count|sum)\b", expr):
         assert re.search(rf"{COUNTER_FUNCTIONS}{counter}\b", expr), f"{counter} is not rated"
 
@@ -193,7 +195,7 @@ def test_the_picture_source_is_the_one_that_the_dashboard_asks_and_hides() -> No
     sources = load_yaml(PROVISIONING / "datasources" / "linewatch.yaml")["datasources"]
     by_uid = {source["uid"]: source for source in sources}
     assert all(len(uid) <= 40 for uid in by_uid)
-    variables = {item["name"]: item for item in dashboard(DASHBOARD_FILES[0])["templating"]["list"]}
+    variables = {item["name"]: item for item in dashboard(_file("line"))["templating"]["list"]}
     prefix, _, uid = variables["base_url"]["query"].rpartition("/")
     assert prefix == "/api/datasources/proxy/uid"
     pattern = variables["datasource"]["regex"].strip("/")
@@ -202,7 +204,11 @@ def test_the_picture_source_is_the_one_that_the_dashboard_asks_and_hides() -> No
 
 
 def _without_variables(expr: str) -> str:
-    return expr.replace("$__rate_interval", "1m").replace("$camera", "line-1")
+    return expr.replace("$__rate_interval", "1m").replace("$camera", "line-1").replace("$channel", "mail")
+
+
+def _file(stem: str) -> Path:
+    return next(path for path in DASHBOARD_FILES if path.stem == stem)
 
 
 def _folder_names() -> set[str]:

@@ -74,6 +74,10 @@ class Process(ABC):
     def served_at(self, port: int) -> dict[str, Any]:
         """The section of the configuration that names the port."""
 
+    def arguments(self) -> list[str]:
+        """What else stands on the command line."""
+        return []
+
     @property
     def pid(self) -> int:
         assert self._process is not None
@@ -82,6 +86,7 @@ class Process(ABC):
     def start(self) -> Self:
         """Returns when it answers."""
         linewatch = [sys.executable, "-m", "monitor.cli", "--log-format", "json", self.command, str(self._path)]
+        linewatch += self.arguments()
         self._process = process = subprocess.Popen(
             [*self._before, sys.executable, "-c", BY_PARENT, *linewatch],
             cwd=ROOT,

@@ -30,6 +30,7 @@ from monitor.serving.server import HttpServer
 from streams.codec import encode_jpeg
 from streams.frame import Frame
 from tests.monitor.scenes import MODEL, window_range
+from tests.monitor.served_delivery import served_delivery
 
 LIMIT = 0.01
 """The threshold on the raw score, of every camera."""
@@ -74,7 +75,6 @@ class Line:
                     outbox=self.outbox,
                     evidence=self.evidence,
                     events=events,
-                    token=None,
                     held_back=lambda camera: self.held_back.get(camera, {}),
                     accept_view=lambda camera: self.accepted.append(camera) is None,
                     rules=lambda: rules,
@@ -95,6 +95,7 @@ class Line:
                     region=lambda camera: None,
                     reload=list,
                     notes=lambda: self.notes,
+                    **served_delivery(client, self.prefix, self.server.url),
                 )
             )
         )

@@ -16,8 +16,11 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 
 from monitor.serving.auth import Gate
+from monitor.serving.headers import SecurityHeaders
 from monitor.serving.server import HttpServer
 from streams.codec import encode_jpeg
+from tests.monitor.page_delivery import PageDelivery
+from tests.monitor.page_events import PageEvents
 
 Document = dict[str, Any]
 
@@ -53,8 +56,8 @@ def polygon(*corners: tuple[float, float]) -> list[list[float]]:
 @dataclass
 class Stub:
     """Answers the page. `cameras` and `alerts` are what the API gives; `refuse` maps the end of an address to the
-    (status, detail) of its refusal; `sent` notes each POST as (address, body). With `old` it is a service from before
-    baselines had a life."""
+    (status, detail) of its refusal; `sent` notes each POST as (address, body). `clips`: of alerts, or why there is
+    none. With `old` it is a service from before baselines had a life."""
 
     cameras: dict[str, Document] = field(default_factory=dict)
     alerts: dict[str, Document] = field(default_factory=dict)
@@ -67,6 +70,9 @@ class Stub:
     refuse: dict[str, tuple[int, str]] = field(default_factory=dict)
     sent: list[tuple[str, Document]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    delivery: PageDelivery = field(default_factory=PageDelivery)
+    events: PageEvents = field(default_factory=PageEvents)
+    clips: dict[str, bytes | str] = field(default_factory=dict)
     old: bool = False
 
     def __post_init__(self) -> None:
@@ -134,7 +140,10 @@ class Stub:
             "false_alarm_at": None,
             "false_alarm_by": None,
         }
-        self.alerts[alert_id] = alert | ({} if self.old else {"held_back": None}) | more
+        if not self.old:
+            alert |= {"held_back": None, "escalated_at": None, "escalated_by": None, "escalated_to": None}
+            alert |= {"clip_url": None}
+        self.alerts[alert_id] = alert | more
         return self.alerts[alert_id]
 
     def _baseline(self, camera: str) -> Document:
@@ -184,8 +193,10 @@ class Stub:
         return {"camera": camera}
 
     def _mark(self, alert_id: str, what: str, body: Document) -> Document:
-        name = "acknowledged" if what == "acknowledge" else "false_alarm"
+        name = {"acknowledge": "acknowledged", "escalate": "escalated"}.get(what, "false_alarm")
         mark = {f"{name}_at": time.time_ns(), f"{name}_by": body.get("by", "operator")}
+        if what == "escalate":
+            mark["escalated_to"] = body["to"] or "shift-lead"
         self.alerts[alert_id] = self.alerts[alert_id] | mark
         return self.alerts[alert_id]
 
@@ -204,7 +215,8 @@ class Stub:
 
     def _app(self) -> FastAPI:
         app = FastAPI(openapi_url=None)
-        app.add_middleware(Gate, token=None)
+        app.add_middleware(Gate)
+        app.add_middleware(SecurityHeaders)
         static = files("monitor.serving").joinpath("static")
         app.mount("/static", StaticFiles(packages=[("monitor.serving", "static")]), name="static")
 
@@ -217,9 +229,8 @@ class Stub:
             told: Document = {"ready": not self.reasons, "reasons": self.reasons}
             return JSONResponse(told | ({} if self.old else {"notes": self.notes}), 503 if self.reasons else 200)
 
-        @app.get("/api/events")
-        def events() -> Response:
-            return Response(": nothing\n\nretry: 60000\n\n", media_type="text/event-stream")
+        self.events.add(app)
+        self.delivery.add(app)
 
         @app.get("/api/cameras")
         def cameras() -> JSONResponse:
@@ -240,6 +251,13 @@ class Stub:
         def evidence(alert_id: str, kind: str) -> Response:
             found = self.evidence.get(f"{alert_id}/{kind}")
             return Response(found, media_type="image/jpeg") if found else PlainTextResponse("none", 404)
+
+        @app.get("/api/alerts/{alert_id}/clip.mp4")
+        def clip(alert_id: str) -> Response:
+            found = self.clips.get(alert_id, "no clip of this alert is kept")
+            if isinstance(found, str):
+                return JSONResponse({"detail": found}, 404)
+            return Response(found, media_type="video/mp4")
 
         @app.post("/api/alerts/{alert_id}/{what}")
         async def answer_alert(request: Request, alert_id: str, what: str) -> JSONResponse:

@@ -34,6 +34,7 @@ from streams.codec import encode_jpeg
 from streams.frame import Frame
 from tests.monitor.line_state import MODEL, RULES, LineState
 from tests.monitor.scenes import window_range
+from tests.monitor.served_delivery import served_delivery
 
 FROM = ThresholdFrom(
     method="spot", wished_per_day=3, peaks=40, needed_peaks=30, watched_s=9000, needed_s=7200, value=2.5
@@ -75,7 +76,6 @@ class Api:
                 outbox=self.line.outbox,
                 evidence=self.line.evidence,
                 events=lambda: redis.asyncio.Redis.from_url(self.line.address, decode_responses=True),
-                token=None,
                 held_back=lambda camera: self.held_back,
                 accept_view=lambda camera: False,
                 rules=lambda: RULES,
@@ -96,6 +96,7 @@ class Api:
                 region=lambda camera: REGION,
                 reload=reload,
                 notes=lambda: self.notes,
+                **served_delivery(client, prefix, self.server.url),
             )
         )
         self.server.serve(self.app)

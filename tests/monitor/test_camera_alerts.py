@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,17 @@ import numpy as np
 import pytest
 import redis
 
+from dashboards.grafana import PushOutcome
 from monitor.alerting.alert import ANOMALY, alert_of_trouble
-from monitor.alerting.channels.grafana import GrafanaChannel
 from monitor.alerting.evidence import EvidenceStore
 from monitor.alerting.outbox import Outbox
 from monitor.alerting.reporter import Reporter
+from monitor.delivery.channels.grafana import GrafanaChannel
 from monitor.judging.health import Condition, Trouble
 from streams.codec import encode_jpeg
 from streams.frame import Frame
+from tests.monitor.peer import FakeMaterials, delivery
 from tests.monitor.scenes import T0_NS
-from tests.monitor.test_channels import FakeGrafana
 
 FRAME = Frame("line-1", 7, T0_NS, "frames/0/7", payload=encode_jpeg(np.zeros((48, 64, 3), np.uint8)))
 
@@ -61,6 +63,41 @@ def events(outbox: Outbox, client: redis.Redis) -> list[dict[str, Any]]:
     return [json.loads(fields["event"]) for _, fields in rows]
 
 
+class FakeGrafana:
+    """Keeps regions as Grafana would; the adapters themselves are tested against HTTP in tests/dashboards."""
+
+    def __init__(self) -> None:
+        self.regions: list[dict[str, Any]] = []
+        self.error: Exception | None = None
+
+    def health(self) -> str:
+        return "13"
+
+    def ensure_folder(self, uid: str, title: str) -> bool:
+        return True
+
+    def push_dashboard(self, dashboard: Mapping[str, Any], folder_uid: str) -> PushOutcome:
+        return "created"
+
+    def find_annotation(self, tag: str) -> int | None:
+        return next((i for i, r in enumerate(self.regions) if tag in r["tags"]), None)
+
+    def open_region(self, time_ms: int, tags: Sequence[str], text: str) -> int:
+        if self.error:
+            raise self.error
+        found = self.find_annotation(next(t for t in tags if t.startswith("alert:")))
+        if found is None:
+            self.regions.append({"time": time_ms, "tags": list(tags), "text": text})
+            return len(self.regions) - 1
+        return found
+
+    def close_region(self, annotation_id: int, time_end_ms: int) -> None:
+        self.regions[annotation_id]["timeEnd"] = time_end_ms
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def test_a_covered_camera_is_degraded_and_then_online(
     outbox: Outbox, evidence: EvidenceStore, reporter: Reporter, redis_client: redis.Redis
 ) -> None:
@@ -99,10 +136,11 @@ def test_a_new_process_gets_the_same_trouble_back(condition: Condition, outbox: 
 
 def test_grafana_shows_it_as_one_region() -> None:
     grafana = FakeGrafana()
-    channel = GrafanaChannel(grafana)
+    channel = GrafanaChannel("grafana", grafana, FakeMaterials())
     for kind, ended in (("degraded", False), ("degraded", False), ("online", True)):
         alert = alert_of_trouble(trouble(Condition.COVERED, ended), "m", FRAME, None)
-        channel.deliver({"type": f"linewatch.camera.{kind}", "data": alert.model_dump(mode="json")})
+        event = {"type": f"linewatch.camera.{kind}", "id": f"{alert.alert_id}.{kind}", "subject": alert.camera}
+        channel.deliver(delivery(event | {"data": alert.model_dump(mode="json")}))
     (region,) = grafana.regions
-    assert region["text"] == "Camera line-1: covered" and "condition:covered" in region["tags"]
+    assert region["text"].startswith("Camera line-1: covered") and "condition:covered" in region["tags"]
     assert region["timeEnd"] == (T0_NS + 5_000_000_000) // 1_000_000

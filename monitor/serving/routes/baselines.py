@@ -6,12 +6,13 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from fastapi import Body, FastAPI, HTTPException, Query
+from fastapi import Body, FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
 
 from monitor.judging.baseline.port import BaselineKey
 from monitor.orders.baselines import freeze, thaw
 from monitor.orders.shelf import OrderRefused
+from monitor.serving.acting import acting
 from monitor.serving.bodies import BaselineOrder
 from monitor.serving.routes.parameters import NO_STORE, PROBLEM, REFUSED, UNKNOWN_CAMERA, Camera, baseline_of
 from monitor.serving.served import Served
@@ -40,24 +41,24 @@ def add(app: FastAPI, served: Served) -> None:
         return shown(camera)
 
     @app.post("/api/cameras/{camera:path}/baseline/reset", responses=REFUSED)
-    def reset_baseline(camera: Camera, order: BaselineOrder | None = None) -> BaselineView:
+    def reset_baseline(request: Request, camera: Camera, order: BaselineOrder | None = None) -> BaselineView:
         """Throw away what was learnt and begin again."""
         order = order or BaselineOrder()
-        served.store.reset(_meant(served, camera, order), order.by)
+        served.store.reset(_meant(served, camera, order), acting(request, order.by))
         return shown(camera)
 
     @app.post("/api/cameras/{camera:path}/baseline/freeze", responses=REFUSED)
-    def freeze_baseline(camera: Camera, order: BaselineOrder | None = None) -> BaselineView:
+    def freeze_baseline(request: Request, camera: Camera, order: BaselineOrder | None = None) -> BaselineView:
         """It neither learns nor forgets from now on. Again changes nothing."""
         order = order or BaselineOrder()
-        freeze(served.store, _meant(served, camera, order), order.by)
+        freeze(served.store, _meant(served, camera, order), acting(request, order.by))
         return shown(camera)
 
     @app.post("/api/cameras/{camera:path}/baseline/thaw", responses=REFUSED)
-    def thaw_baseline(camera: Camera, order: BaselineOrder | None = None) -> BaselineView:
+    def thaw_baseline(request: Request, camera: Camera, order: BaselineOrder | None = None) -> BaselineView:
         """It learns again. Again changes nothing."""
         order = order or BaselineOrder()
-        thaw(served.store, _meant(served, camera, order), order.by)
+        thaw(served.store, _meant(served, camera, order), acting(request, order.by))
         return shown(camera)
 
     @app.get("/api/cameras/{camera:path}/baseline/export", responses=UNKNOWN_CAMERA)
@@ -77,6 +78,7 @@ def add(app: FastAPI, served: Served) -> None:
         responses={**REFUSED, 413: {"description": "More than 8 MB.", **PROBLEM}},
     )
     def import_baseline(
+        request: Request,
         camera: Camera,
         document: Annotated[dict[str, Any], Body()],
         by: Annotated[str, Query(min_length=1, max_length=100)] = "operator",
@@ -84,7 +86,7 @@ def add(app: FastAPI, served: Served) -> None:
         """Replace the baseline by an exported document. 422 with what is wrong with it."""
         key = baseline_of(served, camera)
         try:
-            served.store.load(key, document, by)
+            served.store.load(key, document, acting(request, by))
         except ValueError as error:
             raise HTTPException(422, str(error)) from None
         return shown(camera)

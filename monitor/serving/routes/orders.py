@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request
 
 from monitor.alerting.alert import Alert
 from monitor.orders.shelf import OrderRefused, Shelf
+from monitor.serving.acting import acting
 from monitor.serving.bodies import MissedMark, ProductChange, ShelveOrder, Who
 from monitor.serving.routes.cameras import newest
 from monitor.serving.routes.parameters import PROBLEM, REFUSED, Camera, known
@@ -18,19 +19,19 @@ from monitor.settings_file import ConfigError
 
 def add(app: FastAPI, served: Served) -> None:
     @app.post("/api/cameras/{camera:path}/shelve", responses=REFUSED)
-    def shelve(camera: Camera, order: ShelveOrder) -> Shelf:
+    def shelve(request: Request, camera: Camera, order: ShelveOrder) -> Shelf:
         """Nobody is called for this camera for so long. Again extends or shortens."""
         until_ms = time.time_ns() // 1_000_000 + round(order.minutes * 60_000)
-        return served.orders.shelve(known(served, camera), until_ms, order.by, order.why)
+        return served.orders.shelve(known(served, camera), until_ms, acting(request, order.by), order.why)
 
     @app.post("/api/cameras/{camera:path}/unshelve", responses=REFUSED)
-    def unshelve(camera: Camera, who: Who | None = None) -> dict[str, str]:
+    def unshelve(request: Request, camera: Camera, who: Who | None = None) -> dict[str, str]:
         """The shelf ends now."""
-        served.orders.unshelve(known(served, camera), (who or Who()).by)
+        served.orders.unshelve(known(served, camera), acting(request, (who or Who()).by))
         return {"camera": camera}
 
     @app.post("/api/cameras/{camera:path}/product", responses=REFUSED)
-    def product(camera: Camera, change: ProductChange) -> ProductView:
+    def product(request: Request, camera: Camera, change: ProductChange) -> ProductView:
         """What this camera sees, for frames captured from now on."""
         frame = served.board.read(known(served, camera), lambda s: s.frame)
         if change.product is not None and frame is not None and frame.product:
@@ -38,14 +39,14 @@ def add(app: FastAPI, served: Served) -> None:
                 f"the frames of camera {camera} name their product themselves ({frame.product}), which goes before "
                 "what is set by hand: change it where the frames come from"
             )
-        served.orders.set_product(camera, change.product, change.by)
+        served.orders.set_product(camera, change.product, acting(request, change.by))
         return ProductView(camera=camera, product=served.orders.product(camera, time.time_ns()))
 
     @app.post(
         "/api/cameras/{camera:path}/missed",
         responses={**REFUSED, 507: {"description": "Its picture cannot be written; nothing is marked.", **PROBLEM}},
     )
-    def missed(camera: Camera, mark: MissedMark | None = None) -> Alert:
+    def missed(request: Request, camera: Camera, mark: MissedMark | None = None) -> Alert:
         """There was a defect that raised no alert: its picture is kept, its frames leave the baseline. Again changes
         nothing."""
         mark = mark or MissedMark()
@@ -63,7 +64,7 @@ def add(app: FastAPI, served: Served) -> None:
             return served.marks.missed(
                 camera,
                 sighting.frame.captured_at_ns,
-                mark.by,
+                acting(request, mark.by),
                 mark.seconds,
                 frame=sighting.frame,
                 score=sighting.score,

@@ -1,6 +1,7 @@
-// One alert in the list, and the buttons that a person answers it with.
+// One alert in the list.
 
-import { aboutWords, cameraWords, canBeFalse, EVERYWHERE, heldBack, isAboutPart, lastingWords, markWords, peakWords, wantsAnswer } from "./alert_words.js";
+import { aboutWords, cameraWords, EVERYWHERE, heldBack, isAboutPart, lastingWords, markWords, peakWords } from "./alert_words.js";
+import { Answers } from "./answers.js";
 import { clock, count, el, say } from "./text.js";
 
 /** A picture of an alert in `place`, or why there is none. */
@@ -23,56 +24,8 @@ export function showPicture(place, alert, kind) {
   place.replaceChildren(image);
 }
 
-/** Buttons Acknowledge and False alarm. `mark(id, "acknowledge" | "false-alarm")` does it and throws what to show. */
-export class Answers {
-  constructor(mark) {
-    this.mark = mark;
-    this.alert = null;
-    this.trouble = el("p", { class: "note bad", role: "status" });
-    this.trouble.hidden = true;
-    this.acknowledge = this.button("Acknowledge", "acknowledge");
-    this.falseAlarm = this.button("False alarm", "false-alarm");
-    this.falseAlarm.title = "Nothing was wrong here. Its frames leave the baseline, and it is kept as an example to train with.";
-    this.root = el("div", { class: "answers" }, this.acknowledge, this.falseAlarm, this.trouble);
-  }
-
-  update(alert) {
-    if (this.alert?.alert_id !== alert.alert_id) this.trouble.hidden = true;
-    this.alert = alert;
-    this.set(this.acknowledge, alert.acknowledged_at !== null, "Acknowledge", "✓ Acknowledged");
-    this.set(this.falseAlarm, alert.false_alarm_at !== null, "False alarm", "✓ False alarm");
-    this.acknowledge.hidden = !wantsAnswer(alert);
-    this.falseAlarm.hidden = !canBeFalse(alert);
-  }
-
-  set(button, done, before, after) {
-    say(button, done ? after : before);
-    // Not `disabled`: the button keeps the keyboard's focus, and says that it is done.
-    button.setAttribute("aria-disabled", String(done));
-    button.classList.toggle("done", done);
-  }
-
-  button(text, kind) {
-    const button = el("button", { type: "button", "data-mark": kind }, text);
-    button.addEventListener("click", async () => {
-      if (button.getAttribute("aria-disabled") === "true" || button.getAttribute("aria-busy") === "true") return;
-      button.setAttribute("aria-busy", "true");
-      try {
-        await this.mark(this.alert.alert_id, kind);
-        this.trouble.hidden = true;
-      } catch (error) {
-        say(this.trouble, `Not noted: ${error.message}. Try again.`);
-        this.trouble.hidden = false;
-      } finally {
-        button.removeAttribute("aria-busy");
-      }
-    });
-    return button;
-  }
-}
-
 export class AlertRow {
-  /** `page`: mark, open(id), showCamera(name), nowOf(camera). */
+  /** `page`: what Answers takes, open(id), showCamera(name), nowOf(camera). */
   constructor(alert, page) {
     this.page = page;
     this.kind = "evidence";
@@ -87,10 +40,10 @@ export class AlertRow {
     this.lasting = el("span", { class: "lasting" });
     this.peak = el("span", { class: "peak" });
     this.marks = el("p", { class: "marks" });
-    this.answers = new Answers(page.mark);
+    this.answers = new Answers(page, { small: true });
     this.heat = el("button", { type: "button", class: "quiet heat", "aria-pressed": "false" }, "Heat map");
     this.heat.addEventListener("click", () => this.toggle());
-    this.answers.falseAlarm.after(this.heat);
+    this.answers.more.before(this.heat);
     this.root = el("li", { class: "alert", "data-alert": id },
       this.thumb,
       el("div", { class: "told" },
@@ -115,11 +68,19 @@ export class AlertRow {
     this.tick();
   }
 
+  /** Something new about it, for those who look elsewhere. */
+  flash() {
+    this.root.classList.remove("fresh");
+    void this.root.offsetWidth; // So that it begins anew.
+    this.root.classList.add("fresh");
+  }
+
   tick() {
     const now = this.page.nowOf(this.alert.camera);
     say(this.when, clock(this.alert.started_at / 1e6, now));
     say(this.lasting, lastingWords(this.alert, now));
     say(this.marks, markWords(this.alert, now).join(" · "));
+    this.answers.offer();
   }
 
   toggle() {

@@ -16,8 +16,14 @@ export class AlertStore {
     return this.byId.get(id);
   }
 
-  /** Take in what an event tells of an alert; whether it was not known before. */
+  /**
+   * Take in what an event tells of an alert; whether it was not known before. One that is over, and older than all in
+   * a list that goes on, is left out: it would stand where others are missing.
+   */
   merge(alert) {
+    const oldest = this.sorted.at(-1);
+    if (!this.byId.has(alert.alert_id) && alert.ended_at !== null && this.next !== null && oldest
+      && alert.started_at < oldest.started_at) return false;
     return this.put(alert, joined);
   }
 
@@ -46,19 +52,27 @@ export class AlertStore {
 
   /**
    * Take in the head of the service's list, which says all there is about the alerts in it. `asked`: the turn at which
-   * it was asked for. Returns the new ids.
+   * it was asked for. `anew`: what is known of the rest may be out of date, so it goes. Returns the new ids.
    */
-  mergeHead(page, asked) {
+  mergeHead(page, asked, anew = false) {
+    const known = new Set(this.byId.keys());
     this.dropWithdrawn(page, asked);
     const overlaps = page.alerts.some((alert) => this.byId.has(alert.alert_id));
-    if (this.byId.size > 0 && page.alerts.length > 0 && !overlaps) {
+    if (anew || (this.byId.size > 0 && page.alerts.length > 0 && !overlaps)) {
+      // So many came meanwhile that there is a hole: begin again at the head, with what is newer than that.
+      const since = this.sorted.filter((alert) => this.heard.get(alert.alert_id) > asked);
+      this.byId.clear();
       this.heard.clear();
-      this.byId.clear(); // So many came meanwhile that there is a hole: begin again at the head.
+      this.room = KEPT;
       this.next = page.next;
-    } else if (this.byId.size <= page.alerts.length) {
-      this.next = page.next;
+      this.takeAll(page, asked);
+      for (const alert of since) this.put(alert, joined);
+    } else {
+      if (this.byId.size <= page.alerts.length) this.next = page.next;
+      this.takeAll(page, asked);
     }
-    return this.takeAll(page, asked).map((alert) => alert.alert_id);
+    this.sort();
+    return page.alerts.map((alert) => alert.alert_id).filter((id) => !known.has(id));
   }
 
   /** Take in an older page; how many alerts were new. */
@@ -105,6 +119,10 @@ function joined(known, told) {
   const both = { ...known, ...told };
   for (const key of ["ended_at", "acknowledged_at", "acknowledged_by", "false_alarm_at", "false_alarm_by", "evidence_url", "held_back"]) {
     both[key] = told[key] ?? known[key] ?? null;
+  }
+  if (known.clip_url) both.clip_url = told.clip_url ?? known.clip_url;
+  if ((known.escalated_at ?? 0) > (told.escalated_at ?? 0)) { // An alert may be escalated again, to others.
+    for (const key of ["escalated_at", "escalated_by", "escalated_to"]) both[key] = known[key];
   }
   both.peak_score = Math.max(known.peak_score, told.peak_score);
   if (known.severity === "critical") both.severity = "critical";

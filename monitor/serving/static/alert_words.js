@@ -9,6 +9,8 @@ const OTHERS = {
   drift: ["drift", "Scores have moved away from what was learnt, and stay there"],
 };
 
+const ITSELF = "linewatch"; // Who escalates where the subscription says so.
+
 export const EVERYWHERE = "*"; // The camera of an alert that is about all of them.
 
 export function isAboutPart(alert) {
@@ -87,6 +89,10 @@ export function markWords(alert, now) {
   const marks = [];
   const seen = alert.condition === "missed" ? "Marked by" : "Seen by";
   if (alert.acknowledged_at !== null) marks.push(`${seen} ${alert.acknowledged_by}, ${clock(alert.acknowledged_at / 1e6, now)}`);
+  if (alert.escalated_at) {
+    const who = alert.escalated_by === ITSELF ? "as nobody acknowledged in time" : `by ${alert.escalated_by}`;
+    marks.push(`Escalated to ${alert.escalated_to} ${who}, ${clock(alert.escalated_at / 1e6, now)}`);
+  }
   if (alert.false_alarm_at !== null) marks.push(`False alarm, says ${alert.false_alarm_by}, ${clock(alert.false_alarm_at / 1e6, now)}`);
   return marks;
 }

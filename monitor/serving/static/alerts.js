@@ -3,32 +3,55 @@
 import { AlertRow } from "./alert_row.js";
 import { aboutWords, cameraWords, isAboutPart } from "./alert_words.js";
 import { AlertStore } from "./alert_store.js";
+import { EventStream } from "./event_stream.js";
 import { Failure, getJson, postJson } from "./net.js";
 import { el, say } from "./text.js";
 import { Viewer } from "./viewer.js";
 import { askWho, given } from "./who.js";
 
-const EVENTS = ["alert.firing", "alert.resolved", "alert.acknowledged", "camera.offline", "camera.degraded", "camera.online"]
-  .map((kind) => `linewatch.${kind}`);
+const RAISED = "linewatch.alert.raised";
+const EVENTS = ["alert.firing", "alert.resolved", "alert.acknowledged", "alert.escalated", "camera.offline", "camera.degraded",
+  "camera.online"].map((kind) => `linewatch.${kind}`).concat(RAISED);
 const PAGE = 50;
+const TOGETHER_MS = 30; // After a long sleep thousands come at once, and each would draw the list anew.
 
 export class Alerts {
   /**
    * `nowOf(camera)`: the time in ms where it stands. `showCamera(name)`. `older(id)`: an alert that the list does not
-   * hold. `changed(alert)` follows every change, with the one that was answered.
+   * hold. `changed(alert)` follows every change, with the one that was answered. `further`: {escalate(alert, done),
+   * shelve(camera, tell), canShelve(camera), menu}: what else can be done about an alert.
    */
-  constructor({ nowOf, showCamera, older, changed }) {
+  constructor({ nowOf, showCamera, older, changed, further }) {
     this.nowOf = nowOf;
     this.changed = changed;
     this.store = new AlertStore();
     this.rows = new Map();
-    this.stream = null;
     this.loaded = false;
+    this.stale = false; // What is known may be out of date: the next list takes its place.
+    this.waiting = [];
+    this.gathering = 0; // The timer of what waits to be taken in.
+    this.stream = new EventStream({
+      path: "/api/events",
+      kinds: EVENTS,
+      told: (document) => this.told(document),
+      opened: (seamless) => {
+        this.stale ||= this.loaded && !seamless;
+        this.listening("on", "live");
+        void this.refresh(); // What happened while nobody listened.
+      },
+      gap: () => {
+        this.stale = true;
+        void this.refresh();
+      },
+      broken: () => this.listening("off", "every 10 s"),
+    });
     this.part = Object.fromEntries(["alert-list", "alerts-trouble", "no-alerts", "older", "live", "announce", "who"]
       .map((id) => [id, document.getElementById(id)]));
     this.page = {
       nowOf, showCamera,
       mark: (id, kind) => this.mark(id, kind),
+      escalate: (alert) => further.escalate(alert, (answer) => this.answered(answer)),
+      shelve: further.shelve, canShelve: further.canShelve, menu: further.menu,
       open: (id) => this.viewer.open(id),
       alertOf: (id) => this.store.get(id) ?? older(id),
       beside: (id, step) => this.store.sorted[this.store.sorted.findIndex((a) => a.alert_id === id) + step]?.alert_id,
@@ -43,7 +66,9 @@ export class Alerts {
   async refresh() {
     try {
       const asked = this.store.turn;
-      const fresh = this.store.mergeHead(await getJson(`/api/alerts?limit=${PAGE}`), asked);
+      const stale = this.stale;
+      const fresh = this.store.mergeHead(await getJson(`/api/alerts?limit=${PAGE}`), asked, stale);
+      if (stale) this.stale = false;
       if (this.loaded) this.announce(fresh);
       this.loaded = true;
       this.part["alerts-trouble"].hidden = true;
@@ -56,29 +81,32 @@ export class Alerts {
     this.render();
   }
 
-  /** Listen to the service's events. The browser comes back by itself after a break, from the last event it saw. */
+  /** Listen to the service's events. */
   listen() {
-    if (this.stream && this.stream.readyState !== EventSource.CLOSED) return;
-    const stream = new EventSource("/api/events");
-    this.stream = stream;
-    stream.addEventListener("open", () => {
-      this.listening("on", "live");
-      void this.refresh(); // What happened while nobody listened.
-    });
-    stream.addEventListener("error", () => this.listening("off", "every 10 s"));
-    for (const kind of EVENTS) stream.addEventListener(kind, (event) => this.told(event));
+    this.stream.start();
   }
 
   /** Stop listening: a hidden tab must not hold one of the few connections that a browser opens to a server. */
   rest() {
-    this.stream?.close();
-    this.stream = null;
+    this.stream.stop();
     this.listening("waiting", "paused");
   }
 
-  told(event) {
-    const alert = JSON.parse(event.data).data;
-    if (this.store.merge(alert) && alert.ended_at === null) this.announce([alert.alert_id]);
+  told({ type, data: alert }) {
+    this.waiting.push([type, alert]);
+    if (this.gathering === 0) this.takeWaiting();
+  }
+
+  /** Take in what was told. What comes right after the first waits for a moment, and is taken in together. */
+  takeWaiting() {
+    this.gathering = this.waiting.length > 0 ? setTimeout(() => this.takeWaiting(), TOGETHER_MS) : 0;
+    if (this.gathering === 0) return;
+    const fresh = [];
+    for (const [type, alert] of this.waiting.splice(0)) {
+      const worse = type === RAISED && this.store.get(alert.alert_id)?.severity === "warning";
+      if ((this.store.merge(alert) || worse) && alert.ended_at === null) fresh.push(alert.alert_id);
+    }
+    if (this.loaded) this.announce(fresh); // Before, all of it is old news, told again.
     this.render();
   }
 
@@ -93,7 +121,12 @@ export class Alerts {
   async mark(id, kind) {
     const by = given();
     const alert = await postJson(`/api/alerts/${encodeURIComponent(id)}/${kind}`, by ? { by } : {});
-    if (this.store.get(id)) this.store.answer(alert); // An older one would tear a hole into the list.
+    this.answered(alert);
+  }
+
+  /** The service's answer about an alert that somebody did something about. */
+  answered(alert) {
+    if (this.store.get(alert.alert_id)) this.store.answer(alert); // An older one would tear a hole into the list.
     this.changed(alert);
     this.render();
   }
@@ -136,8 +169,9 @@ export class Alerts {
         row = new AlertRow(alert, this.page);
         this.rows.set(alert.alert_id, row);
         list.insertBefore(row.root, list.children[nth] ?? null);
-        if (this.fresh?.delete(alert.alert_id)) row.root.classList.add("fresh");
+        if (this.fresh?.delete(alert.alert_id)) row.flash();
       } else if (row.alert !== alert) {
+        if (this.fresh?.delete(alert.alert_id)) row.flash();
         row.update(alert);
       }
     });

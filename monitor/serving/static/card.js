@@ -38,12 +38,12 @@ export class Card {
     this.product = el("span", { class: "product" });
     this.episode = el("p", { class: "episode" });
     this.menu = el("button", { type: "button", class: "quiet more", "aria-haspopup": "menu", "aria-expanded": "false",
-      "aria-label": `Actions for camera ${this.name}`, title: "Shelve, freeze, reset, ..." }, "⋯");
+      "data-needs": "operator", "aria-label": `Actions for camera ${this.name}`, title: "Shelve, freeze, reset, ..." }, "⋯");
     this.menu.addEventListener("click", () => this.orders.openFor(this, this.menu));
     this.up = el("span", { class: "badge up" });
     this.veil = el("p", { class: "veil" });
     this.trouble = el("p", { class: "trouble" });
-    this.accept = el("button", { type: "button", class: "quiet accept", title: "The camera is meant to look like this: learn its view anew" },
+    this.accept = el("button", { type: "button", class: "quiet accept", "data-needs": "admin", title: "The camera is meant to look like this: learn its view anew" },
       "Accept this view");
     this.accept.addEventListener("click", () => this.acceptView());
     this.frame = el("div", { class: "frame" }, this.region.root, this.veil,

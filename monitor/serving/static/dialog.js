@@ -1,5 +1,6 @@
 // One dialog for everything that is asked before it is done. A refusal is told in it, and what was typed stays.
 
+import { myName } from "./me.js";
 import { Failure } from "./net.js";
 import { el, say } from "./text.js";
 import { callMe, given } from "./who.js";
@@ -12,11 +13,12 @@ export class Ask {
     this.text = el("p", { class: "ask-text", id: "ask-text" });
     this.fields = el("div", { class: "ask-fields" });
     this.who = el("input", { maxlength: "100", autocomplete: "off", spellcheck: "false", placeholder: "operator" });
+    this.acting = el("label", { class: "ask-line" }, "Acting as", this.who);
     this.trouble = el("p", { class: "note bad", role: "alert" });
     this.cancel = el("button", { type: "button", class: "quiet" }, "Cancel");
     this.go = el("button", { type: "submit", class: "primary" });
     this.form = el("form", { novalidate: "" }, this.title, this.text, this.fields,
-      el("label", { class: "ask-line" }, "Acting as", this.who),
+      this.acting,
       this.trouble, el("div", { class: "ask-buttons" }, this.cancel, this.go));
     this.dialog = el("dialog", { class: "ask", "aria-labelledby": "ask-title", "aria-describedby": "ask-text" }, this.form);
     document.body.append(this.dialog);
@@ -30,14 +32,16 @@ export class Ask {
 
   /**
    * Ask. `fields`: what `choice`, `line` and `still` make. `act(values)` does it, values by the fields' names; where
-   * it throws a Failure the dialog stays and tells it. `danger`: it cannot be undone.
+   * it throws a Failure the dialog stays and tells it. `danger`: it cannot be undone. `then()`: it is done, and the
+   * dialog closed, so that the focus can go elsewhere.
    */
-  open({ title, text, fields = [], action, danger = false, act }) {
-    this.asked = { fields, act, action };
+  open({ title, text, fields = [], action, danger = false, act, then = () => {} }) {
+    this.asked = { fields, act, action, then };
     say(this.title, title);
     say(this.text, text);
     this.fields.replaceChildren(...fields.map((field) => field.root));
     this.who.value = given();
+    this.acting.hidden = myName() !== ""; // The service knows better than what is typed here.
     this.trouble.hidden = true;
     say(this.go, action);
     this.go.classList.toggle("danger", danger);
@@ -47,7 +51,7 @@ export class Ask {
   }
 
   async submit() {
-    const { fields, act } = this.asked;
+    const { fields, act, then } = this.asked;
     if (this.go.getAttribute("aria-busy") === "true") return;
     for (const field of fields) {
       const problem = field.problem?.();
@@ -56,12 +60,13 @@ export class Ask {
       field.where().focus();
       return;
     }
-    if (this.who.value.trim() !== given()) callMe(this.who.value.trim());
+    if (myName() === "" && this.who.value.trim() !== given()) callMe(this.who.value.trim());
     this.trouble.hidden = true;
     this.go.setAttribute("aria-busy", "true");
     try {
       await act(Object.fromEntries(fields.filter((field) => field.value).map((field) => [field.name, field.value()])));
       this.dialog.close();
+      then();
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       this.complain(`Not done: ${error.message}.`);

@@ -7,9 +7,11 @@ let skewMs = 0;
 
 /** A request that was not answered as hoped. `status` is 0 where nothing was answered at all. */
 export class Failure extends Error {
-  constructor(status, message) {
+  /** `faults`: where what was sent is wrong, as [path of keys, words]; empty where the service does not say. */
+  constructor(status, message, faults = []) {
     super(message);
     this.status = status;
+    this.faults = faults;
   }
 }
 
@@ -26,14 +28,23 @@ export async function getJson(path, also = []) {
 }
 
 /** The JSON that answers a POST. Throws Failure. */
-export async function postJson(path, content) {
-  const answer = await send(path, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(content),
-  });
+export function postJson(path, content, limitMs = LIMIT_MS) {
+  return order("POST", path, content, limitMs);
+}
+
+/** The JSON that answers another order, null where the answer is empty. Throws Failure. */
+export async function order(method, path, content, limitMs = LIMIT_MS) {
+  const sent = content === undefined ? {} : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(content) };
+  const answer = await send(path, { method, ...sent }, limitMs);
   if (!answer.ok) throw await refusal(answer);
-  return body(answer);
+  return answer.status === 204 ? null : body(answer);
+}
+
+/** Whether a file is there, without fetching more than its first byte. Throws Failure, with why it is not. */
+export async function lookFor(path) {
+  const answer = await send(path, { headers: { Range: "bytes=0-0" } });
+  if (!answer.ok) throw await refusal(answer);
+  await answer.body?.cancel();
 }
 
 const waiting = [];
@@ -56,10 +67,10 @@ export async function getPicture(path) {
   }
 }
 
-async function send(path, options) {
+async function send(path, options, limitMs = LIMIT_MS) {
   let answer;
   try {
-    answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(LIMIT_MS), ...options });
+    answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(limitMs), ...options });
   } catch (error) {
     throw new Failure(0, error.name === "TimeoutError" ? "no answer in time" : "no connection");
   }
@@ -76,14 +87,16 @@ async function body(answer) {
 }
 
 async function refusal(answer) {
-  let detail = "";
+  let told;
   try {
-    const told = (await answer.json()).detail;
-    detail = typeof told === "string" ? told : JSON.stringify(told);
+    told = (await answer.json()).detail;
   } catch {
     // Not every error page is JSON; the status says enough.
   }
-  return new Failure(answer.status, detail || `status ${answer.status}`);
+  const faults = Array.isArray(told) ? told.filter((one) => Array.isArray(one?.loc)).map((one) => [one.loc.slice(1), String(one.msg)]) : [];
+  const detail = faults.length > 0 ? faults.map(([where, words]) => `${where.join(".")}: ${words}`).join("; ")
+    : typeof told === "string" ? told : told === undefined ? "" : JSON.stringify(told);
+  return new Failure(answer.status, detail || `status ${answer.status}`, faults);
 }
 
 function noteClock(date) {

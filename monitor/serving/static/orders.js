@@ -2,6 +2,7 @@
 // product. What is refused is told in the dialog that asked, or on the card.
 
 import { choice, line, still } from "./dialog.js";
+import { may } from "./me.js";
 import { Failure, postJson } from "./net.js";
 import { clock, moment } from "./text.js";
 import { actor } from "./who.js";
@@ -29,15 +30,16 @@ export class Orders {
     const items = [];
     if (view.shelved !== undefined) items.push([view.shelved ? "Change shelving…" : "Shelve…", () => this.shelve(card)]);
     if (view.shelved) items.push(["End shelving", () => this.unshelve(card)]);
-    if (view.baseline?.frozen) items.push(["Thaw baseline", () => this.thaw(card, meant)]);
-    else if (view.baseline) items.push(["Freeze baseline", () => this.freeze(card, meant)]);
+    if (view.baseline?.frozen && may("admin")) items.push(["Thaw baseline", () => this.thaw(card, meant)]);
+    else if (view.baseline && may("admin")) items.push(["Freeze baseline", () => this.freeze(card, meant)]);
     if (shown) items.push(["Missed defect…", () => this.missed(card, shown)]);
     if (this.products().length > 0) items.push(["Product…", () => this.product(card)]);
-    if (view.baseline) items.push(["Reset baseline…", () => this.reset(card, meant), true]);
+    if (view.baseline && may("admin")) items.push(["Reset baseline…", () => this.reset(card, meant), true]);
     if (items.length > 0) this.menu.open(anchor, `Actions for camera ${card.name}`, items);
   }
 
-  shelve(card) {
+  /** `tell(words)` says what became of it, besides the card. */
+  shelve(card, tell = () => {}) {
     this.ask.open({
       title: `Shelve ${card.name}`,
       text: "Until then this camera raises no anomaly alerts, and what it sees is not learnt. It comes back by itself.",
@@ -50,6 +52,7 @@ export class Orders {
       act: async ({ minutes, why }) => {
         const shelf = await card.post("shelve", { minutes, by: actor(), why });
         card.tell(`Shelved until ${moment(shelf.until_ms)}.`);
+        tell(`${card.name} is shelved until ${moment(shelf.until_ms)}.`);
       },
     });
   }

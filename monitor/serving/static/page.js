@@ -2,13 +2,17 @@
 
 import { Alerts } from "./alerts.js";
 import { Cameras, emptyWords } from "./cameras.js";
+import { Delivery } from "./delivery.js";
 import { Ask } from "./dialog.js";
+import { askWhoIAm } from "./me.js";
 import { Menu } from "./menu.js";
 import { Failure, getJson, serviceNow } from "./net.js";
 import { Orders } from "./orders.js";
 import { repeat } from "./repeat.js";
 import { clock, say } from "./text.js";
+import { switchTheme } from "./theme_switch.js";
 import { Timeline } from "./timeline.js";
+import { showWho } from "./who.js";
 
 const CAMERAS_MS = 500;
 const SCORES_MS = 1000;
@@ -24,6 +28,8 @@ let lostAt = null;
 let readiness = null;
 let missedAt = 0;
 
+const ask = new Ask();
+const menu = new Menu();
 const alerts = new Alerts({
   nowOf,
   showCamera: (name) => cameras.show(name),
@@ -32,9 +38,16 @@ const alerts = new Alerts({
     totals();
     timeline.take(answered ? [answered] : alerts.store.sorted);
   },
+  further: {
+    menu,
+    escalate: (alert, done) => delivery.escalate(alert, done),
+    canShelve: (camera) => cameras.cards.get(camera)?.view?.shelved !== undefined,
+    shelve: (camera, tell) => orders.shelve(cameras.cards.get(camera), tell),
+  },
 });
+const delivery = new Delivery({ ask, cameras: () => [...cameras.cards.keys()] });
 const orders = new Orders({
-  ask: new Ask(), menu: new Menu(), products: () => cameras.products(), noted: (alert) => alerts.noted(alert),
+  ask, menu, products: () => cameras.products(), noted: (alert) => alerts.noted(alert),
 });
 const cameras = new Cameras(part("cards"), (camera, now) => alerts.stretchesOf(camera, now), orders);
 const timeline = new Timeline({ open: (id) => alerts.viewer.open(id), nowOf });
@@ -85,6 +98,7 @@ function connected() {
   if (lostAt === null) return;
   lostAt = null;
   part("lost").hidden = true;
+  alerts.stream.wake();
   document.body.classList.remove("lost");
   readReady();
 }
@@ -167,7 +181,10 @@ function attend() {
 }
 
 document.addEventListener("visibilitychange", attend);
-// A stream that the service refused is closed for good; ask for a new one now and then.
-repeat(async () => {
-  if (visible()) alerts.listen();
-}, () => ALERTS_MS);
+addEventListener("online", () => alerts.stream.wake());
+attend();
+void askWhoIAm((me) => {
+  showWho(me);
+  delivery.begin();
+});
+switchTheme(part("theme"));

@@ -9,7 +9,7 @@ export class ShelfLine {
   constructor(end) {
     this.shelf = null;
     this.words = el("p", { class: "shelf-words" });
-    this.button = el("button", { type: "button", class: "quiet" }, "End shelving");
+    this.button = el("button", { type: "button", class: "quiet", "data-needs": "operator" }, "End shelving");
     this.button.addEventListener("click", async () => {
       if (this.button.getAttribute("aria-busy") === "true") return;
       this.button.setAttribute("aria-busy", "true");

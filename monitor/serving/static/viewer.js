@@ -1,11 +1,13 @@
-// The large view of one alert: its picture and its heat map side by side.
+// The large view of one alert: its picture, its heat map and its clip side by side.
 
-import { Answers, showPicture } from "./alert_row.js";
+import { showPicture } from "./alert_row.js";
+import { Answers } from "./answers.js";
+import { Clip } from "./clip.js";
 import { headingWords, heldBackWords, isAboutPart, lastingWords, markWords, peakWords } from "./alert_words.js";
 import { clock, say } from "./text.js";
 
 export class Viewer {
-  /** `page`: mark, nowOf(camera), alertOf(id), beside(id, step) for the next newer (-1) or older (1) alert's id. */
+  /** `page`: what Answers takes, nowOf(camera), alertOf(id), beside(id, step) for the next newer (-1) or older (1) alert's id. */
   constructor(page) {
     this.page = page;
     this.id = null;
@@ -15,14 +17,19 @@ export class Viewer {
     this.facts = part("facts");
     this.evidence = part("evidence");
     this.heatmap = part("heatmap");
-    this.answers = new Answers(page.mark);
+    this.clip = new Clip(part("clip"));
+    this.answers = new Answers(page, { small: false });
     part("actions").append(this.answers.root);
     part("close").addEventListener("click", () => this.dialog.close());
-    this.dialog.addEventListener("close", () => { this.id = null; });
+    this.dialog.addEventListener("close", () => {
+      this.id = null;
+      this.clip.show(null);
+    });
     this.dialog.addEventListener("click", (event) => {
       if (event.target === this.dialog) this.dialog.close(); // Beside the content: on the backdrop.
     });
     this.dialog.addEventListener("keydown", (event) => {
+      if (event.target.closest("video")) return; // There the arrows wind the clip.
       const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       const other = step && page.beside(this.id, step);
       if (other) this.open(other);
@@ -50,5 +57,6 @@ export class Viewer {
     this.answers.update(alert);
     showPicture(this.evidence, alert, "evidence");
     showPicture(this.heatmap, alert, "heatmap");
+    this.clip.show(alert);
   }
 }

@@ -1,6 +1,8 @@
-// Who sits before this page: the name that goes with everything that is done here.
+// Under which name things are done here: the one that belongs to the token, else what somebody typed.
 
+import { myName } from "./me.js";
 import { recall, remember } from "./prefs.js";
+import { say } from "./text.js";
 
 const NOBODY = "operator"; // As the service calls somebody who gives no name.
 
@@ -10,9 +12,17 @@ export function askWho(field) {
   field.addEventListener("input", () => remember("who", field.value.trim()));
 }
 
+/** The service knows the name and the role: nobody is asked for a name that would not count. */
+export function showWho({ name, role }) {
+  const known = document.getElementById("me");
+  document.getElementById("who").parentElement.hidden = name !== "" || role === "viewer";
+  known.hidden = name === "" && role === "admin";
+  say(known, [name, role === "admin" ? "" : role].filter(Boolean).join(", "));
+}
+
 /** The name as it was given, "" where none was. */
 export function given() {
-  return document.getElementById("who").value.trim();
+  return myName() || document.getElementById("who").value.trim();
 }
 
 /** The name to act under, never empty. */

@@ -1,1 +1,0 @@
-"""Where alerts are delivered, one file a channel."""
