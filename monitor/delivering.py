@@ -50,8 +50,8 @@ class DeliveryParts:
 
 
 class Delivering:
-    """Begins and ends delivery, and takes changed channels over. Where others deliver (`here` is False) it only knows what
-    there is."""
+    """Begins and ends delivery, and takes changed channels over. Where others deliver (`here` is False) it only knows
+    what there is."""
 
     def __init__(self, parts: DeliveryParts, settings: Settings, here: bool) -> None:
         """Nothing is started, and no server asked. Raises ValueError for a channel that cannot be made: a template
