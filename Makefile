@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 SECONDS ?=
 # Most tests wait for servers: more workers than processors.
-WORKERS ?= 5
+WORKERS ?= 4
 PORT ?= 8090
 
 .DEFAULT_GOAL := help

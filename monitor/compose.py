@@ -16,6 +16,8 @@ from monitor.delivering import Delivering
 from monitor.delivery.escalating import escalate
 from monitor.delivery.trial import Tried, try_out
 from monitor.delivery.trial_event import trial_event
+from monitor.delivery_figures import DeliveryFigures, told_to
+from monitor.delivery_process import DeliveryProcess
 from monitor.delivery_wiring import Wired, wire
 from monitor.groundwork import Ground, lay, show_model
 from monitor.housekeeping import Housekeeping
@@ -63,14 +65,14 @@ def compose(settings: Settings, path: Path | None = None) -> Service:
         max_wait_s=settings.batching.max_wait_ms / 1000,
         flush_s=FLUSH_S,
     )
-    wired = _delivery(ground)
-    reloader = _reloader(ground, judged, pipeline, wired.delivering, sources, path)
+    wired, deliverer = _delivery(ground), _delivery_process(ground)
+    reloader = _reloader(ground, judged, pipeline, (wired.delivering, deliverer), sources, path)
     ground.server.serve(build_app(_served(ground, judged, wired, reloader)))
     return Service(
         settings=settings,
         pipeline=pipeline,
         server=ground.server,
-        delivering=wired.delivering,
+        deliverer=deliverer,
         keeping=ground.keeping,
         housekeeping=Housekeeping(
             ground.client,
@@ -85,7 +87,7 @@ def compose(settings: Settings, path: Path | None = None) -> Service:
                 ground.orders.refresh,
                 _look_after_regions(ground),
                 _count_lost_scores(ground, recorder),
-                wired.figures,
+                _delivery_figures(ground, wired),
                 _look_after_evidence(ground),
             ),
         ),
@@ -101,19 +103,32 @@ def compose(settings: Settings, path: Path | None = None) -> Service:
 
 def _delivery(ground: Ground) -> Wired:
     return wire(
-        ground.settings,
-        ground.settings.delivery.here,
         lambda: ground.live.settings,
         ground.live.rules,
         client=ground.client,
         prefix=ground.prefix,
         outbox=ground.outbox,
         evidence=ground.evidence,
-        clips=ground.clips,
-        metrics=ground.metrics,
-        board=ground.board,
         base_url=ground.base_url,
-        delivered=ground.delivered,
+        told=told_to(ground.metrics),
+        here=False,
+    )
+
+
+def _delivery_process(ground: Ground) -> DeliveryProcess | None:
+    """Who delivers for this worker; nobody, where `linewatch dispatch` does."""
+    settings = ground.settings
+    return DeliveryProcess(settings, ground.base_url, told_to(ground.metrics)) if settings.delivery.here else None
+
+
+def _delivery_figures(ground: Ground, wired: Wired) -> DeliveryFigures:
+    return DeliveryFigures(
+        wired.delivering.router,
+        wired.queue,
+        wired.dead_letters,
+        lambda: wired.delivering.channel_kinds,
+        ground.metrics,
+        ground.board,
     )
 
 
@@ -181,7 +196,7 @@ def _reloader(
     ground: Ground,
     judged: Judging,
     pipeline: Pipeline,
-    delivering: Delivering,
+    delivery: tuple[Delivering, DeliveryProcess | None],
     sources: list[tuple[Input, Source]],
     path: Path | None,
 ) -> Reloader:
@@ -197,7 +212,8 @@ def _reloader(
         episodes=judged.episodes,
         storm=ground.storm,
         pipeline=pipeline,
-        delivering=delivering,
+        delivering=delivery[0],
+        deliverer=delivery[1],
     )
 
     def model(scorer: Scorer) -> None:

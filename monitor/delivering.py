@@ -18,12 +18,13 @@ from monitor.delivery.channels.channel import Channel
 from monitor.delivery.channels.kafka_topic import KafkaTopicChannel
 from monitor.delivery.channels.make import grafana_channel, make_channel
 from monitor.delivery.delivery import Kind
-from monitor.delivery.dispatcher import Dispatcher, Told
+from monitor.delivery.dispatcher import Dispatcher
+from monitor.delivery.dispatcher import Told as Try
 from monitor.delivery.lease import unique_owner
 from monitor.delivery.materials import Materials
 from monitor.delivery.router import Router
+from monitor.delivery_process import Told
 from monitor.kafka_security import security_of
-from monitor.serving.metrics import Metrics
 from monitor.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -31,13 +32,11 @@ log = structlog.get_logger(__name__)
 FINISH_S = 10.0
 """So long a channel that is taken out or changed has for what it is delivering."""
 
-Delivered = Callable[[str, str], None]
-"""Told the channel and the outcome of each delivery."""
-
 
 @dataclass(frozen=True, slots=True)
 class DeliveryParts:
-    """What delivery stands on. trial: what messages are made of that somebody tries a channel with."""
+    """What delivery stands on. trial: what messages are made of with which somebody tries a channel. told: of every
+    try."""
 
     client: redis.Redis
     prefix: str
@@ -45,8 +44,7 @@ class DeliveryParts:
     book: SubscriptionBook
     materials: Materials
     trial: Materials
-    metrics: Metrics
-    delivered: Delivered
+    told: Told
 
 
 class Delivering:
@@ -142,7 +140,7 @@ class Delivering:
             self._p.client,
             self._p.prefix,
             channel,
-            told=self._told,
+            told=self._tried,
             owner=self._owner,
             give_up_after_s=self._delivery.give_up_after_s,
             max_wait_s=self._delivery.max_wait_s,
@@ -150,13 +148,12 @@ class Delivering:
         self._dispatchers[channel.name] = dispatcher
         return dispatcher
 
-    def _told(self, told: Told) -> None:
-        self._p.delivered(told.channel, told.outcome)
+    def _tried(self, told: Try) -> None:
+        late_s = None
         if told.outcome == "delivered" and told.delivery is not None and told.delivery.kind is Kind.EVENT:
             captured_at = captured_of(told.delivery.events[0])
-            if captured_at is not None:
-                late_s = max(0.0, time.time() - captured_at / 1e9)
-                self._p.metrics.to_delivery.labels(told.channel).observe(late_s)
+            late_s = None if captured_at is None else max(0.0, time.time() - captured_at / 1e9)
+        self._p.told(told.channel, told.outcome, late_s)
 
 
 def captured_of(event: Mapping[str, Any]) -> int | None:

@@ -9,12 +9,24 @@ import redis
 
 from monitor.delivery.dead_letters import DeadLetters
 from monitor.delivery.queue import DeliveryQueue
-from monitor.delivery.router import Router
+from monitor.delivery.router import Router, Waiting
+from monitor.delivery_process import Told
 from monitor.serving.board import Board
 from monitor.serving.metrics import Metrics
 
 LATE_S = 600.0
 """A channel whose oldest message waits for so long is told on the page."""
+
+
+def told_to(metrics: Metrics) -> Told:
+    """Counts every try, and measures how long alerts took."""
+
+    def told(channel: str, outcome: str, late_s: float | None) -> None:
+        metrics.deliveries.labels(channel, outcome).inc()
+        if late_s is not None:
+            metrics.to_delivery.labels(channel).observe(late_s)
+
+    return told
 
 
 class DeliveryFigures:
@@ -48,7 +60,7 @@ class DeliveryFigures:
         metrics, now_ms = self._metrics, time.time() * 1000
         names = set(self._channels())
         dead = self._dead_letters.count()
-        unrouted = self._router.waiting()
+        unrouted = self._router.waiting() if names else Waiting(0, None)  # where nobody is told, nothing waits
         oldest_ms = unrouted.oldest_ms
         deepest, late = 0, []
         for name in sorted(names):

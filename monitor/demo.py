@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -131,7 +132,18 @@ def demo_settings(
             "redis": {"url": redis},
             "alerts": {"cooldown_s": cooldown_s},
             "publish": {"bootstrap_servers": kafka},
-            "http": {"port": port},
+            "channels": [{"name": "shift-topic", "kafka": {"bootstrap_servers": kafka, "topic": "shift"}}],
+            "subscriptions": [
+                {"name": "shift", "to": ["shift-topic"], "escalate": {"to": "foreman", "after_s": 60}},
+                {
+                    "name": "foreman",
+                    "to": ["shift-topic"],
+                    "from_severity": "critical",
+                    "when": {"quiet": [{"start": "22:00", "end": "06:00"}]},
+                    "how_often": {"digest": {"every_s": 60}},
+                },
+            ],
+            "http": {"port": port, "link_key": secrets.token_hex(24)},
             "evidence": {"dir": folder / "evidence"},
         }
     )

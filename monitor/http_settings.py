@@ -67,7 +67,8 @@ class Http(Section):
     @property
     def base_url(self) -> str:
         """How others reach the page, as far as the configuration tells."""
-        return self.public_url or f"http://{self.host}:{self.port}"
+        host = "localhost" if self.host in {"0.0.0.0", "::"} else self.host
+        return self.public_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @model_validator(mode="after")
     def _not_open_to_all(self) -> Http:

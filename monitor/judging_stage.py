@@ -20,7 +20,7 @@ from monitor.judging.watch import CameraWatch, Notice
 from monitor.publishing import ScorePublisher, score_record
 from monitor.recording import ScoreRecorder, recorded
 from monitor.scoring.inbox import Arrival
-from monitor.scoring.worker import Score
+from monitor.scoring.score import Score
 from monitor.serving.board import Board
 from monitor.serving.display import Display
 from monitor.serving.ledger import Ledger

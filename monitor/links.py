@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import json
 import re
@@ -18,6 +19,8 @@ LinkKind = Literal["evidence", "picture", "heatmap", "clip"]
 """`picture` and `evidence` are the same."""
 FILES: Final[dict[str, str]] = {"evidence": "evidence.jpg", "heatmap": "heatmap.jpg", "clip": "clip.mp4"}
 PURPOSE = b"linewatch links v1"
+STRETCH_N = 1 << 14
+"""Work of scrypt: 16 MiB and some 40 ms a guess."""
 MAX_TOKEN = 2048
 
 
@@ -35,9 +38,17 @@ class Permit:
 
 
 def signing_key(http: Http) -> bytes | None:
-    """`http.link_key`, else `http.token`; None where there is neither, and links are not signed."""
-    secret = http.link_key or http.token
-    return None if secret is None else secret.get_secret_value().encode()
+    """`http.link_key`, else one made from `http.token`; None where there is neither, and links are not signed.
+
+    A token may be short, and whoever is sent a link could try tokens on its signature, where nobody counts: so each try
+    is made dear.
+    """
+    if http.link_key is not None:
+        return http.link_key.get_secret_value().encode()
+    if http.token is None:
+        return None
+    token = http.token.get_secret_value().encode()
+    return hashlib.scrypt(token, salt=PURPOSE, n=STRETCH_N, r=8, p=1, maxmem=64 << 20, dklen=32)
 
 
 class LinkSigner:

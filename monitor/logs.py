@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any, Literal
 
 import cv2
 import structlog
 
 LogFormat = Literal["text", "json"]
+
+_current: tuple[LogFormat, str] = ("text", "info")
+
+
+def current() -> tuple[LogFormat, str]:
+    """The format and the level that were set up last, for a process that is to log likewise."""
+    return _current
 
 
 def set_up(log_format: LogFormat = "text", level: str = "info") -> None:
@@ -18,6 +26,8 @@ def set_up(log_format: LogFormat = "text", level: str = "info") -> None:
     OpenCV's own messages are silenced: they go to standard error past every format, and may hold the address of a
     camera with its password. What they would tell is told by our sources.
     """
+    global _current  # noqa: PLW0603 - as logging itself is
+    _current = (log_format, level)
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -26,7 +36,7 @@ def set_up(log_format: LogFormat = "text", level: str = "info") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=log_format == "json"),
     ]
     last: Any = (
-        structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer()  # which escapes by itself
         if log_format == "json"
         else structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
@@ -45,7 +55,7 @@ def set_up(log_format: LogFormat = "text", level: str = "info") -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *([structlog.processors.format_exc_info] if log_format == "json" else []),
+                *([structlog.processors.format_exc_info] if log_format == "json" else [_escaped]),
                 last,
             ],
         )
@@ -58,3 +68,14 @@ def set_up(log_format: LogFormat = "text", level: str = "info") -> None:
     # kafka-python repeats every failed connection attempt several times a second; our sources tell of it once. And its
     # debug messages hold the logins of SASL.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
+def _escaped(_logger: Any, _method: str, said: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Names come from outside: on a terminal their control characters would be carried out. Line breaks in values are
+    shown by the renderer."""
+    for key, value in said.items():
+        if isinstance(value, str) and not value.isprintable():
+            said[key] = "".join(
+                c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in value
+            )
+    return said

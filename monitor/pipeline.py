@@ -21,7 +21,8 @@ from monitor.readers import Readers
 from monitor.recording import ScoreRecorder
 from monitor.scoring.decoding import Batch, Decoder, Rejected
 from monitor.scoring.inbox import Arrival, Inbox
-from monitor.scoring.worker import Score, Worker
+from monitor.scoring.score import Score
+from monitor.scoring.worker import Worker
 from monitor.serving.ledger import Ledger
 from monitor.serving.metrics import Metrics
 from monitor.supervision import Custody

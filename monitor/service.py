@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from monitor.alerting.outbox import Outbox
-from monitor.delivering import Delivering
+from monitor.delivery_process import DeliveryProcess
 from monitor.evidence_wiring import EvidenceParts
 from monitor.housekeeping import Housekeeping
 from monitor.judging.calibrator import Calibrator
@@ -23,7 +23,7 @@ FLUSH_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A composed service. `run` blocks until its sources end or `stop` is called.
+    """A composed service. `run` blocks until its sources end or `stop` is called. deliverer: None where others deliver.
 
     held_back: how many alerts of a camera were held back, by reason.
     """
@@ -31,7 +31,7 @@ class Service:
     settings: Settings
     pipeline: Pipeline
     server: HttpServer
-    delivering: Delivering
+    deliverer: DeliveryProcess | None
     keeping: EvidenceParts
     housekeeping: Housekeeping
     calibrator: Calibrator
@@ -48,12 +48,14 @@ class Service:
         self.server.start()
         self.calibrator.start()
         self.keeping.start()
-        self.delivering.start()
+        if self.deliverer is not None:
+            self.deliverer.start()
         try:
             self.pipeline.run()
         finally:
             self.keeping.stop(FLUSH_S)  # first, so that what is delivered last has its clips
-            self.delivering.stop(FLUSH_S)
+            if self.deliverer is not None:
+                self.deliverer.stop(FLUSH_S)
             self.calibrator.stop()
             self.housekeeping.stop()
             self.server.stop()

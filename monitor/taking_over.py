@@ -12,6 +12,7 @@ from models.scorer import Scorer
 from monitor.adapters import source_of
 from monitor.alerting.storm import StormGuard
 from monitor.delivering import Delivering
+from monitor.delivery_process import DeliveryProcess
 from monitor.inputs import Input
 from monitor.judging.baseline.redis_window import RedisWindow
 from monitor.judging.baseline.store import BaselineStore
@@ -49,6 +50,7 @@ class Changeable:
     storm: StormGuard
     pipeline: Pipeline
     delivering: Delivering
+    deliverer: DeliveryProcess | None
 
 
 class TakingOver:
@@ -90,6 +92,8 @@ class TakingOver:
                     "configuration_waits", reason="a batch is being judged, or waits for Redis; it follows then"
                 )
             channels()
+            if parts.deliverer is not None:
+                parts.deliverer.use(settings)
             if gone or come:
                 parts.pipeline.readers.replace([source for _, source in gone], [source for _, source in come])
                 self._sources = [pair for pair in self._sources if pair not in gone] + come

@@ -56,7 +56,11 @@ answer of `/api/reload` names the keys that changed; a signal's is in the log.
   metrics say what is wrong, with file, line and key.
 - These are wired once and need a restart; where one of them differs, the whole file is refused and nothing changes:
 {fixed}
-- Everything else is taken over live: thresholds and windows, regions, products and maintenance, sources, the model.
+- Everything else is taken over live: thresholds and windows, regions, products and maintenance, sources, the model,
+  channels and subscriptions.
+- A channel that changed, or whose secret file did, finishes what it is sending, and what waits goes out by the new one.
+  One that cannot be made (a template, an address) refuses the file. Subscriptions hold from the next event on.
+- `linewatch dispatch` reads its configuration once: restart it after a change, and do not send it SIGHUP.
 - A source whose entry did not change is read on. One that changed, if only in one key, is closed and opened anew; what
   was read of it is finished first. A watched folder is then new, too: the files in it are taken again, unless
   `existing: false`.

@@ -29,7 +29,7 @@ from tests.faults.hook import FlakyHook
 from tests.faults.process import until
 from tests.faults.service import Service
 
-FLOOD = Flood(cameras=50, episodes=30)
+FLOOD = Flood(cameras=50, episodes=10, pause=33)
 
 
 def scored_per_s(share: float | None) -> float:

@@ -77,6 +77,7 @@ def listening_ports() -> dict[str, set[int]]:
         "redis": {6379},
         "mediamtx": {int(MEDIAMTX["rtspAddress"].rpartition(":")[2])},
         "linewatch": {LINEWATCH["http"]["port"]},
+        "dispatch": set(),
         "prometheus": {prometheus_url.port},
         "grafana": {grafana_url.port},
     }
@@ -221,8 +222,10 @@ def test_every_secret_that_a_file_names_is_given_to_the_service_that_reads_it() 
     readers = {
         "linewatch": [
             LINEWATCH["http"]["token_file"],
+            LINEWATCH["http"]["link_key_file"],
             SERVICES["linewatch"]["environment"]["LINEWATCH_GRAFANA__TOKEN_FILE"],
         ],
+        "dispatch": [LINEWATCH["http"]["token_file"], LINEWATCH["http"]["link_key_file"]],
         "prometheus": [PROMETHEUS["scrape_configs"][0]["authorization"]["credentials_file"]],
         "grafana": [
             SERVICES["grafana"]["environment"]["GF_SECURITY_ADMIN_PASSWORD__FILE"],
@@ -245,14 +248,23 @@ def test_no_secret_is_written_into_the_file(name: str) -> None:
 def test_the_shipped_configuration_is_one_that_linewatch_takes(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("a-token\n")
+    key = tmp_path / "key"
+    key.write_text("0123456789abcdef\n")
     text = (DEPLOY / "linewatch.yaml").read_text(encoding="utf-8")
     path = tmp_path / "linewatch.yaml"
-    path.write_text(text.replace(LINEWATCH["http"]["token_file"], str(secret)), encoding="utf-8")
+    # The example that is commented out as well: what people uncomment must be right.
+    text = re.sub(r"(?m)^# (?=channels:|subscriptions:| )", "", text)
+    for name, file in ((LINEWATCH["http"]["token_file"], secret), (LINEWATCH["http"]["link_key_file"], key)):
+        text = text.replace(name, str(file))
+    url = tmp_path / "url"
+    url.write_text("mailtos://linewatch:password@mail.example?to=shift@plant.example\n")
+    path.write_text(text.replace("/run/secrets/shift_mail", str(url)), encoding="utf-8")
     environment = dict(SERVICES["linewatch"]["environment"])
     environment["LINEWATCH_GRAFANA__TOKEN_FILE"] = str(secret)
     settings = load_settings(path, environment)
     assert settings.http.token is not None and settings.http.token.get_secret_value() == "a-token"
     assert settings.grafana is not None and settings.grafana.token is not None
+    assert [one.name for one in settings.channels] == ["shift-mail"] and settings.subscriptions[0].to == ("shift-mail",)
 
 
 def test_paths_in_the_configuration_are_where_the_volumes_are() -> None:

@@ -13,7 +13,7 @@ import structlog
 from monitor.alerting.clip_frames import FrameEncoder
 from monitor.alerting.clip_ring import ClipRings, Sample
 from monitor.alerting.evidence import EvidenceStore
-from monitor.alerting.film import Picture, film
+from monitor.alerting.film import MORE_TO_COME, Picture, film
 from monitor.evidence_settings import Clip
 from monitor.whole_file import write_whole
 from streams.frame import Frame
@@ -249,7 +249,8 @@ class ClipMaker:
             if clip.trigger is None:  # it came as pixels, of which the evidence is a JPEG by now
                 evidence = self._store.read(clip.alert_id, "evidence")
                 pictures += [] if evidence is None else [Picture(clip.at_ns, evidence, marked=True)]
-            data = film(pictures, self._settings.width, self._store.folder, self._max_pixels)
+            note = "" if final else MORE_TO_COME
+            data = film(pictures, self._settings.width, self._store.folder, self._max_pixels, note)
             self._store.put(clip.alert_id, "clip", clip.at_ns, data)
             self.made += final
             self._worked()

@@ -40,7 +40,8 @@ class Kept:
 
 class EvidenceRoom:
     """Thread-safe. Any number of processes may look after the same folder: what one deletes first, the others miss
-    without harm. Only files that are named as ours, in folders that are named by a day, are ever deleted.
+    without harm. Only files that are named as ours are ever deleted: in folders that are named by a day, and
+    beside these what was never finished.
 
     Between two sweeps the folder grows past its limit by 5 % of it for each process at most, and by what is written
     while a sweep runs.
@@ -134,21 +135,25 @@ class EvidenceRoom:
         whole: list[Kept] = []
         leftovers: list[Kept] = []
         for day in _entries(self._folder):
+            if HALF_WRITTEN.fullmatch(day.name):  # a film that was being made
+                _note(day, leftovers)
             if not DAY.fullmatch(day.name):
                 continue
             folders.append(day.path)
             for entry in _entries(day.path):
-                into = (
-                    whole if OURS.fullmatch(entry.name) else leftovers if HALF_WRITTEN.fullmatch(entry.name) else None
-                )
-                if into is None:
-                    continue
-                try:
-                    found = entry.stat(follow_symlinks=False)
-                except OSError:  # another worker was faster
-                    continue
-                into.append(Kept(entry.path, found.st_mtime, found.st_size))
+                if OURS.fullmatch(entry.name):
+                    _note(entry, whole)
+                elif HALF_WRITTEN.fullmatch(entry.name):
+                    _note(entry, leftovers)
         return folders, whole, leftovers
+
+
+def _note(entry: os.DirEntry[str], into: list[Kept]) -> None:
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except OSError:  # another worker was faster
+        return
+    into.append(Kept(entry.path, found.st_mtime, found.st_size))
 
 
 def _entries(folder: Path | str) -> list[os.DirEntry[str]]:

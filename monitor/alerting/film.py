@@ -25,6 +25,8 @@ SMALLEST = 16
 """Pixels; the encoder takes nothing smaller."""
 MARK = (40, 40, 230)
 """The colour of the border around the picture that triggered: red, as OpenCV orders it."""
+MORE_TO_COME = "linewatch: the rest of this clip is still to come"
+"""The note in a clip that will be replaced by its complete one."""
 X264 = {
     "preset": "veryfast",
     "crf": "26",
@@ -48,13 +50,14 @@ class NoFilm(ValueError):
     """None of the pictures can be decoded."""
 
 
-def film(pictures: Sequence[Picture], width: int, scratch: Path, max_pixels: int) -> bytes:
+def film(pictures: Sequence[Picture], width: int, scratch: Path, max_pixels: int, note: str = "") -> bytes:
     """An MP4 of these pictures in the order of their times, each at most `width` pixels wide; the index comes first, so
     that players begin before all of it is there.
 
     Its timing is that of the pictures, but no gap is longer than 2 s. Of several with the same time the marked one or
     the last counts; broken ones and those of more than max_pixels are left out. All get the size of the marked one;
-    others are fitted in, with black beside. scratch: a folder for a hidden file meanwhile. Raises NoFilm, and OSError
+    others are fitted in, with black beside. scratch: a folder for a hidden file meanwhile. note: ASCII, kept in the
+    file as its comment. Raises NoFilm, and OSError
     where nothing can be written there.
     """
     import av  # noqa: PLC0415 - takes a tenth of a second, which who makes no clips need not wait
@@ -70,6 +73,8 @@ def film(pictures: Sequence[Picture], width: int, scratch: Path, max_pixels: int
     os.close(handle)
     try:
         with av.open(path, "w", format="mp4", options={"movflags": "+faststart"}) as container:
+            if note:
+                container.metadata["comment"] = note
             name = encoder()
             stream = container.add_stream(name, options=X264 if name == "libx264" else {"qscale": "4", "threads": "1"})
             assert isinstance(stream, av.VideoStream)

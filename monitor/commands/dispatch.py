@@ -5,23 +5,22 @@ from __future__ import annotations
 import signal
 import threading
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import structlog
 import typer
 from prometheus_client import start_http_server
 
-from monitor.adapters import key_prefix, redis_client
-from monitor.alerting.outbox import Outbox
+from monitor.alerting.bucket import BotoMissing
 from monitor.commands.failing import FAILED, USAGE, fail
-from monitor.delivery_wiring import Wired, wire
-from monitor.evidence_wiring import evidence_store
-from monitor.line_rules import remembered
+from monitor.delivery_figures import DeliveryFigures, told_to
+from monitor.delivery_wiring import Wired, wired_alone
 from monitor.service import FLUSH_S
 from monitor.serving.board import Board
 from monitor.serving.metrics import Metrics
 from monitor.settings import Settings
-from monitor.settings_file import ConfigError, load_settings
+from monitor.settings_file import ConfigError, line_of, load_settings
 
 log = structlog.get_logger(__name__)
 
@@ -31,50 +30,78 @@ EXAMPLE = "Example: linewatch dispatch config.yaml --metrics-port 8091"
 def dispatch(
     config: Annotated[Path, typer.Argument(help="The configuration of the service, YAML.")],
     metrics_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Serve /metrics there, on 127.0.0.1.  [default: 0, nowhere]")
+        int, typer.Option(min=0, max=65535, help="Serve /metrics there.  [default: 0, nowhere]")
     ] = 0,
+    metrics_host: Annotated[str, typer.Option(help="And on this address.")] = "127.0.0.1",
 ) -> None:
     """Deliver what workers write into the outbox, beside them or in their place (`delivery.here: false`).
 
     Any number may run; each channel is served by one at a time, and when that one dies, by another within seconds.
+    SIGHUP has it take over changed channels and subscriptions.
     """
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    asked = _Asked()
+    settings = _settings(config)
+    metrics = Metrics()
     try:
-        wired, metrics = _composed(load_settings(config))
-    except ConfigError as error:
-        fail(str(error), USAGE)
+        wired = wired_alone(lambda: settings, settings.http.base_url, told_to(metrics))
+    except BotoMissing as error:
+        fail(f"{line_of(config, 'evidence', 's3')}: {error}", USAGE)
     except ValueError as error:
-        fail(f"{config}: channels: {error}", USAGE)
+        fail(f"{line_of(config, 'channels')}: {error}", USAGE)
     if metrics_port:
         try:
-            start_http_server(metrics_port, addr="127.0.0.1", registry=metrics.registry)
+            start_http_server(metrics_port, addr=metrics_host, registry=metrics.registry)
         except OSError as error:
             fail(f"--metrics-port {metrics_port}: cannot listen there: {error.strerror}", FAILED)
+    figures = DeliveryFigures(
+        wired.delivering.router,
+        wired.queue,
+        wired.dead_letters,
+        lambda: wired.delivering.channel_kinds,
+        metrics,
+        Board(),
+    )
     wired.delivering.start()
     log.info("dispatching", channels=sorted(wired.delivering.channel_kinds))
-    while not ended.wait(1.0):
-        wired.figures()
+    while not asked.to_end.wait(1.0):
+        if asked.to_reload.is_set():
+            asked.to_reload.clear()
+            settings = _reloaded(config, settings, wired)
+        figures()
     log.info("stopping")
     wired.delivering.stop(FLUSH_S)
 
 
-def _composed(settings: Settings) -> tuple[Wired, Metrics]:
-    client, prefix, metrics = redis_client(settings), key_prefix(settings), Metrics()
-    wired = wire(
-        settings,
-        True,
-        lambda: settings,
-        remembered(settings.cameras),
-        client=client,
-        prefix=prefix,
-        outbox=Outbox(client, prefix),
-        evidence=evidence_store(settings),
-        clips=None,
-        metrics=metrics,
-        board=Board(),
-        base_url=settings.http.base_url,
-        delivered=lambda channel, outcome: metrics.deliveries.labels(channel, outcome).inc(),
-    )
-    return wired, metrics
+class _Asked:
+    """What signals ask for."""
+
+    def __init__(self) -> None:
+        self.to_end, self.to_reload = threading.Event(), threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._end)
+        signal.signal(signal.SIGHUP, self._reload)
+
+    def _end(self, _number: int, _frame: FrameType | None) -> None:
+        self.to_end.set()
+
+    def _reload(self, _number: int, _frame: FrameType | None) -> None:
+        self.to_reload.set()
+
+
+def _settings(config: Path) -> Settings:
+    try:
+        return load_settings(config)
+    except ConfigError as error:
+        fail(str(error), USAGE)
+
+
+def _reloaded(config: Path, settings: Settings, wired: Wired) -> Settings:
+    """The changed configuration, or the one that serves where that is wrong."""
+    try:
+        changed = load_settings(config)
+        wired.delivering.prepare(changed)()
+    except (ConfigError, ValueError) as error:
+        log.error("configuration_refused", error=str(error), remedy="mend the file and send SIGHUP again")
+        return settings
+    log.info("configuration_taken", channels=sorted(wired.delivering.channel_kinds))
+    return changed

@@ -9,6 +9,7 @@ import structlog
 
 from monitor.alerting.clips import ClipMaker
 from monitor.alerting.evidence import EvidenceStore, Kind
+from monitor.alerting.film import MORE_TO_COME
 from monitor.alerting.strip import AT_MOST, strip
 from monitor.delivery.materials import Links, PictureKind, Place
 from monitor.links import LinkSigner
@@ -82,9 +83,8 @@ class AtHand:
         return self._place(camera)
 
     def _link(self, alert_id: str, kind: PictureKind) -> str | None:
-        being_made = kind == "clip" and self._clips is not None and self._clips.making(alert_id)
         try:
-            there = being_made or self._store.has(alert_id, KINDS[kind])
+            there = (kind == "clip" and self._being_made(alert_id)) or self._store.has(alert_id, KINDS[kind])
         except OSError:
             there = False
         return self._links.picture(alert_id, kind) if there else None
@@ -104,9 +104,15 @@ class AtHand:
         while self._made_elsewhere(alert_id) and time.monotonic() < end_s:
             time.sleep(LOOK_EVERY_S)
 
+    def _being_made(self, alert_id: str) -> bool:
+        """A link may come before its clip: a message that goes out at once is there before the film is."""
+        if self._clips is not None and self._clips.making(alert_id):
+            return True
+        return self._clips is None and self._made_elsewhere(alert_id)
+
     def _made_elsewhere(self, alert_id: str) -> bool:
         """Whether another process may be at it: its evidence is young, and there is no clip, or the one of what came
-        before, which was written right after the evidence."""
+        before, which says so itself."""
         evidence = self._store.find(alert_id, "evidence")
         if evidence is None:
             return False
@@ -115,6 +121,6 @@ class AtHand:
             if time.time() - written_s > self._after_s + FILMING_S:
                 return False
             clip = self._store.find(alert_id, "clip")
-            return clip is None or clip.stat().st_mtime < written_s + self._after_s
+            return clip is None or MORE_TO_COME.encode() in clip.read_bytes()
         except FileNotFoundError:  # brought away, or swept, this moment
             return False

@@ -16,7 +16,7 @@ import jinja2
 
 from monitor.alerting.alert import ACKNOWLEDGED, ANOMALY, ESCALATED, EVENT_TYPES, MISSED, ONLINE
 from monitor.delivery import alert_words as words
-from monitor.delivery.channels.readable import recipient
+from monitor.delivery.channels.readable import links_of_alert
 from monitor.delivery.delivery import Delivery, Kind
 from monitor.delivery.foreign_text import harmless
 from monitor.delivery.materials import Materials
@@ -159,7 +159,7 @@ ACT, PICTURE, PAGE = "Acknowledge, shelve or escalate", "Picture", "Live page"
 
 
 def _links(delivery: Delivery, alert: dict[str, Any], materials: Materials) -> tuple[Link, ...]:
-    links = materials.links(str(alert["alert_id"]), recipient(delivery))
+    links = links_of_alert(alert, delivery, materials)
     all_of_them = (
         (ACT, None if alert.get("condition") == MISSED else links.act),
         (PICTURE, links.picture),

@@ -22,7 +22,6 @@ from monitor.doctor.finding import Finding, failed, ok, warning
 from monitor.doctor.network import unreachable
 from monitor.inputs import KafkaInput, KafkaSecurity
 from monitor.kafka_security import security_of
-from monitor.settings import Publish
 from streams.codec import CodecError, decode
 from streams.kafka_security import KafkaSecurityError
 from streams.message import MessageError, Record, frame_of
@@ -71,18 +70,19 @@ def examine_input(settings: KafkaInput, key: str, max_pixels: int, over: threadi
         yield failed(f"{servers}: {type(error).__name__} while reading", "look at the broker's own log")
 
 
-def examine_publish(settings: Publish, over: threading.Event) -> Iterator[Finding]:
-    """The topics that scores and alerts go to."""
+def examine_topics(
+    servers: str, security: KafkaSecurity, key: str, wanted: Sequence[str], over: threading.Event
+) -> Iterator[Finding]:
+    """Topics that scores or alerts go to. key: where they are set."""
     try:
-        yield from _reach(settings.bootstrap_servers, "publish")
-        with _consumer(settings.bootstrap_servers, settings.security, "publish", None, 1 << 20) as consumer:
+        yield from _reach(servers, key)
+        with _consumer(servers, security, key, None, 1 << 20) as consumer:
             topics: set[str] = consumer.topics()
-        wanted = [settings.scores_topic, settings.alerts_topic]
-        yield from _writable(settings.bootstrap_servers, settings.security, wanted, topics)
+        yield from _writable(servers, security, wanted, topics)
     except _Away as error:
         yield error.finding
     except KafkaError as error:
-        yield failed(f"{settings.bootstrap_servers}: {type(error).__name__}", "look at the broker's own log")
+        yield failed(f"{servers}: {type(error).__name__}", "look at the broker's own log")
 
 
 def _reach(servers: str, key: str) -> Iterator[Finding]:

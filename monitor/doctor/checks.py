@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from monitor.adapters import redis_client
-from monitor.doctor.brokers import examine_input, examine_publish
+from monitor.adapters import key_prefix, redis_client
+from monitor.doctor.brokers import examine_input, examine_topics
+from monitor.doctor.bucket import examine_bucket
 from monitor.doctor.cameras import examine_rtsp, examine_usb
+from monitor.doctor.channels import examine_channel
 from monitor.doctor.evidence import examine_evidence
 from monitor.doctor.finding import Check
 from monitor.doctor.grafana import examine_grafana
 from monitor.doctor.http_port import examine_port
+from monitor.doctor.links import examine_links
 from monitor.doctor.model import examine_model
 from monitor.doctor.redis_server import examine_redis
 from monitor.doctor.stored import examine_files
+from monitor.doctor.subscriptions import examine_subscriptions
 from monitor.inputs import Input
 from monitor.settings import Settings
 
@@ -41,14 +45,40 @@ def checks_of(settings: Settings) -> list[Check]:
         )
     )
     if settings.publish is not None:
-        checks.append(
-            Check("publish", partial(examine_publish, settings.publish), "look at the broker and the network")
-        )
+        publish = settings.publish
+        topics = [publish.scores_topic, publish.alerts_topic]
+        examine = partial(examine_topics, publish.bootstrap_servers, publish.security, "publish", topics)
+        checks.append(Check("publish", examine, "look at the broker and the network"))
     if settings.grafana is not None:
-        checks.append(Check("grafana", partial(examine_grafana, settings.grafana), "look at Grafana and the network"))
+        examine_it = partial(examine_grafana, settings.grafana, "grafana")
+        checks.append(Check("grafana", examine_it, "look at Grafana and the network"))
+    checks.extend(_telling(settings))
     checks.append(Check("evidence", partial(examine_evidence, settings.evidence), "the disk hangs: look at its mount"))
+    if settings.evidence.s3 is not None:
+        checks.append(
+            Check("s3", partial(examine_bucket, settings.evidence.s3), "look at the storage and the network", SLOW_S)
+        )
     checks.append(Check("http", partial(examine_port, settings.http), "another program holds the port and hangs"))
     return checks
+
+
+def _telling(settings: Settings) -> Iterator[Check]:
+    """Who is told what by which way, and whether the links in it work."""
+    for index, entry in enumerate(settings.channels):
+        yield Check(
+            f"channel:{entry.name}",
+            partial(examine_channel, entry, f"channels[{index}]", settings),
+            "look at what answers there, its name server and the network",
+            SLOW_S,
+        )
+    if settings.channels or settings.subscriptions:
+        yield Check(
+            "subscriptions",
+            partial(examine_subscriptions, settings, redis_client(settings), key_prefix(settings)),
+            "look at the load of Redis and the network",
+        )
+    if settings.channels or settings.grafana is not None:
+        yield Check("links", partial(examine_links, settings.http), "")
 
 
 def _source(entry: Input, key: str, max_pixels: int) -> Iterator[Check]:

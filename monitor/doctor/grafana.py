@@ -15,7 +15,8 @@ NOT_ALLOWED = frozenset({401, 403})
 BAD_REQUEST = 400
 
 
-def examine_grafana(settings: Grafana, over: threading.Event) -> Iterator[Finding]:
+def examine_grafana(settings: Grafana, key: str, over: threading.Event) -> Iterator[Finding]:
+    """key: where it is set."""
     client: GrafanaClient | None = None
     try:
         client = connect(
@@ -29,15 +30,15 @@ def examine_grafana(settings: Grafana, over: threading.Event) -> Iterator[Findin
                 raise
             yield failed(
                 "it refuses the token" if error.status == 401 else "the token may not read annotations",
-                "make a service account token with the role Editor, and give it as grafana.token_file",
+                f"make a service account token with the role Editor, and give it as {key}.token_file",
             )
             return
         yield ok("the token is valid")
         yield _writing(client)
     except GrafanaUnavailable as error:
-        yield failed(str(error), "start Grafana, or correct grafana.url; alerts wait until it answers")
+        yield failed(str(error), f"start Grafana, or correct {key}.url; alerts wait until it answers")
     except GrafanaRejected as error:
-        yield failed(str(error), "correct grafana.url and grafana.token_file")
+        yield failed(str(error), f"correct {key}.url and {key}.token_file")
     finally:
         if client is not None:
             client.close()

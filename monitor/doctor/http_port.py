@@ -17,6 +17,7 @@ ASK_S = 3.0
 
 
 def examine_port(settings: Http, over: threading.Event) -> Iterator[Finding]:
+    yield _asked_of_callers(settings)
     where = f"{settings.host}:{settings.port}"
     try:
         server = HttpServer(settings.host, settings.port)
@@ -31,6 +32,16 @@ def examine_port(settings: Http, over: threading.Event) -> Iterator[Finding]:
         return
     server.stop()
     yield ok(f"{where} is free" if settings.port else "a free port will be taken")
+
+
+def _asked_of_callers(settings: Http) -> Finding:
+    """How many tokens there are; nothing of them."""
+    count = len(settings.access) + (settings.token is not None)
+    if not count:
+        return ok("no token is asked for: whoever reaches this machine's loopback is admin")
+    roles = [one.role for one in settings.access] + ["admin"] * (settings.token is not None)
+    told = ", ".join(f"{roles.count(role)} {role}" for role in ("admin", "operator", "viewer") if role in roles)
+    return ok(f"a token is asked for; there {'is' if count == 1 else 'are'} {count} ({told})")
 
 
 def _taken(settings: Http, where: str) -> Finding:

@@ -59,13 +59,7 @@ def _examine(settings: Redis, client: Any, address: str) -> Iterator[Finding]:
     yield _writing(settings, client)
     yield _functions(client)
     yield from _memory(info)
-    if info.get("aof_enabled"):
-        yield ok("it keeps what it holds on disk (AOF)")
-    else:
-        yield ok(
-            "it keeps nothing as it goes (AOF is off)",
-            "hint: with `appendonly yes` a restart of Redis loses a second of windows and alerts at most",
-        )
+    yield from _keeping(client)
     yield _clock(client)
 
 
@@ -111,6 +105,26 @@ def _memory(info: dict[str, Any]) -> Iterator[Finding]:
         yield warning(f"memory: {told}; it is almost full", "raise maxmemory, or lower window.max_frames")
     else:
         yield ok(f"memory: {told}, {policy}")
+
+
+def _keeping(client: Any) -> Iterator[Finding]:
+    """What a restart of Redis loses. Many a host forbids CONFIG: then nothing is known, and nothing said."""
+    try:
+        said: dict[str, str] = client.config_get("appendonly", "appendfsync")
+    except redis.ResponseError:
+        return
+    if said.get("appendonly") == "no":
+        yield warning(
+            "it keeps nothing as it goes (AOF is off): a restart of Redis loses alerts that wait to be told",
+            "set `appendonly yes` and `appendfsync everysec` in its configuration: a second is lost then at most",
+        )
+    elif said.get("appendfsync") == "no":
+        yield warning(
+            "it keeps what it holds on disk (AOF), but leaves to the system when: a power cut may lose half a minute",
+            "set `appendfsync everysec` in its configuration",
+        )
+    elif said.get("appendonly") == "yes":
+        yield ok(f"it keeps what it holds on disk (AOF, {said.get('appendfsync', 'everysec')})")
 
 
 def _clock(client: Any) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,10 +10,12 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
+from monitor.channel_settings import Apprise, Webhook
 from monitor.doctor.finding import Examined, Finding
 from monitor.settings import Settings
 from streams.redact import login_of, torn
 
+TOKEN = 8
 LEAST = 4
 """A shorter secret would also be found where it is none; an address that holds one is redacted where it is told."""
 
@@ -36,7 +39,20 @@ def without_secrets(examined: Examined, secrets: frozenset[str]) -> Examined:
     return Examined(examined.name, tuple(cleaned(finding) for finding in examined.findings))
 
 
+def _tokens(url: str, *, host_too: bool) -> Iterator[str]:
+    """What in a channel's address looks like a token: chat services have theirs in the path, or as the host."""
+    yield url
+    address = url.partition("://")[2]
+    if not host_too:
+        address = address.partition("/")[2]
+    for piece in re.split(r"[/:@,;?&=\s]", address):
+        if "." not in piece and len(piece) >= TOKEN and any(letter.isdigit() for letter in piece):
+            yield piece
+
+
 def _opened(value: Any) -> Iterator[str]:
+    if isinstance(value, Apprise | Webhook):
+        yield from _tokens(value.url.get_secret_value(), host_too=isinstance(value, Apprise))
     if isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from _opened(getattr(value, name))

@@ -23,7 +23,7 @@ from monitor.judging.baseline.port import (
     normalise,
 )
 from monitor.judging.rulebook import Rulebook
-from monitor.scoring.worker import Score
+from monitor.scoring.score import Score
 from streams.frame import Frame
 
 log = structlog.get_logger(__name__)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Literal
 
 from monitor.judging.baseline.port import BaselineKey, Criterion, Mode, Rule
-from monitor.scoring.worker import Score
+from monitor.scoring.score import Score
 from streams.frame import Frame
 
 _key = lru_cache(maxsize=10_000)(BaselineKey)

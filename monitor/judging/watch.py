@@ -13,7 +13,7 @@ from monitor.judging.episodes import Hold
 from monitor.judging.health import CameraHealth, Condition, Trouble
 from monitor.judging.presence import Presence
 from monitor.judging.references import NoReferences, References, ReferencesAway
-from monitor.scoring.worker import Score
+from monitor.scoring.score import Score
 from streams.frame import Frame
 
 log = structlog.get_logger(__name__)

@@ -20,7 +20,7 @@ from monitor.replay.learning import Alarms, Learning
 from monitor.replay.rows import HOLDS, RowMaker, Rows
 from monitor.replay.span import Trace
 from monitor.scoring.inbox import Arrival
-from monitor.scoring.worker import Score
+from monitor.scoring.score import Score
 from streams.frame import Frame
 
 BATCH = 256

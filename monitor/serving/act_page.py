@@ -15,6 +15,7 @@ from monitor.orders.shelf import Shelf
 WHY = "somebody is looking into it"
 SHELVES: Final[dict[str, int]] = {"30 minutes": 30, "2 hours": 120}
 """What is offered, in minutes."""
+NO_BREAK = "\N{NO-BREAK SPACE}"
 OTHERS = {STORM: "alarm storm", MISSED: "missed defect", DRIFT: "drift"}
 
 _FRAME = """<!doctype html>
@@ -155,5 +156,5 @@ def _duration(span_ns: int) -> str:
     seconds = max(0, round(span_ns / 1e9))
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+            return f"{seconds // size}{NO_BREAK}{unit}"
+    return f"{seconds}{NO_BREAK}s"

@@ -23,18 +23,23 @@ AT_ONCE = 100
 NOWHERE = (0, 0)
 
 Place = tuple[int, int]
+Kept = tuple[Place, Place, bool]
 
 
 async def event_stream(client: Any, stream: str, last_event_id: str) -> AsyncIterator[bytes]:
-    """Events after `last_event_id`, or, where that is empty, from the next one on.
+    """Events after `last_event_id`, or, where that is empty, from the next one after this call on: who is answered only
+    then, and reads the list of alerts only after that, has each event in one of both.
 
     A GAP comes first where events after that id are no longer kept; then those that are. Likewise for an id that no
     event of this stream can have, malformed or in the future; then it goes on with the next event. Ends when Redis goes
-    away: the browser connects again and goes on where it was. `client` is closed at the end, also when the listener
-    leaves.
+    away: the browser connects again and goes on where it was. Raises redis.RedisError where it is away already.
     """
+    return _told(client, stream, last_event_id, await _kept(client, stream))
+
+
+async def _told(client: Any, stream: str, last_event_id: str, kept: Kept) -> AsyncIterator[bytes]:
     try:
-        oldest, newest, whole = await _kept(client, stream)
+        oldest, newest, whole = kept
         position, from_here = place_of(last_event_id), False
         if position is None or position > newest:
             from_here, position = True, newest
@@ -60,8 +65,6 @@ async def event_stream(client: Any, stream: str, last_event_id: str) -> AsyncIte
                 told_s = time.monotonic()
     except redis.RedisError:
         return
-    finally:
-        await client.aclose()
 
 
 def place_of(event_id: str) -> Place | None:
@@ -73,7 +76,7 @@ def place_of(event_id: str) -> Place | None:
     return place if max(place) < 1 << 64 else None
 
 
-async def _kept(client: Any, stream: str) -> tuple[Place, Place, bool]:
+async def _kept(client: Any, stream: str) -> Kept:
     """The oldest event that is kept, the newest that ever was, and whether none was ever thrown away."""
     try:
         told = await client.xinfo_stream(stream)

@@ -9,6 +9,10 @@ import time
 import uvicorn
 from fastapi import FastAPI
 
+SILENT_MS = 120_000
+"""A connection is given up where what was sent is not taken for so long: a tablet that left the hall says no word, and
+would hold its place among the listeners for a quarter of an hour."""
+
 
 class HttpServer:
     """Binds its port when made, so that a taken one is known before anything else starts."""
@@ -19,6 +23,8 @@ class HttpServer:
         # The protocol is named, else asyncio does not see that small answers should not wait for others.
         self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; connections have it from the socket that accepts them
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_MS)
         try:
             self._socket.bind((host, port))
         except OSError:

@@ -27,10 +27,11 @@ FIRE, RESOLVE = 3, 4
 
 @dataclass(frozen=True)
 class Flood:
-    """So many episodes at each of so many cameras."""
+    """So many episodes at each of so many cameras. pause: normal frames between two, beyond those that end one."""
 
     cameras: int = 50
     episodes: int = 10
+    pause: int = 0
 
     @property
     def events(self) -> int:
@@ -38,14 +39,14 @@ class Flood:
 
     @property
     def frames(self) -> int:
-        return self.cameras * self.episodes * (FIRE + RESOLVE)
+        return self.cameras * self.episodes * (FIRE + RESOLVE + self.pause)
 
     def send(self, servers: str, jpegs: tuple[bytes, bytes]) -> None:
         """All frames into the topic. jpegs: a normal one and an anomalous one."""
         producer = KafkaProducer(bootstrap_servers=servers, linger_ms=20)
         start_ns, seq = time.time_ns() - self.frames * 1_000_000, 0
         for _ in range(self.episodes):
-            for anomalous in [True] * FIRE + [False] * RESOLVE:
+            for anomalous in [True] * FIRE + [False] * (RESOLVE + self.pause):
                 for camera in range(self.cameras):
                     seq += 1
                     producer.send(

@@ -7,7 +7,7 @@ import numpy as np
 from monitor.judging.baseline.port import BaselineKey, Fate, Phase, Range
 from monitor.judging.judge import State, Verdict
 from monitor.scoring.inbox import Arrival
-from monitor.scoring.worker import Score
+from monitor.scoring.score import Score
 from streams.frame import Frame
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)

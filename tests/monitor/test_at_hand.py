@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -11,12 +12,17 @@ import pytest
 
 from monitor.alerting.clips import ClipMaker
 from monitor.alerting.evidence import EvidenceStore
+from monitor.alerting.film import MORE_TO_COME, Picture, film
 from monitor.delivery.at_hand import AtHand
-from monitor.delivery.materials import Materials, Place
+from monitor.delivery.channels.attachments import attachments_of
+from monitor.delivery.channels.readable import completed
+from monitor.delivery.materials import Materials, PictureKind, Place
+from monitor.delivery.message import message_of
 from monitor.evidence_settings import Clip
 from monitor.links import LinkSigner
 from streams.codec import decode, encode_jpeg
 from streams.frame import Frame
+from tests.monitor.peer import FakeMaterials, delivery, event
 
 HEAT = np.full((8, 8), 0.5, np.float32)
 
@@ -52,10 +58,29 @@ def test_links_are_only_to_what_there_is(store: EvidenceStore) -> None:
     store.save("abc1", frame(), HEAT)
     links = materials.links("abc1", "night-shift")
     assert links.picture is not None and links.picture.startswith("https://line.example/l/abc1/evidence?")
-    assert links.heatmap is not None and links.clip is None
+    assert links.heatmap is not None
     plain = at_hand(store, key=None).links("abc1", "night-shift")
     assert plain.picture == "https://line.example/api/alerts/abc1/evidence.jpg" and plain.act is None
     assert materials.place("line-1") == Place(line="line of line-1")
+
+
+def test_a_message_links_a_clip_that_is_still_to_come_and_none_that_is_not(store: EvidenceStore) -> None:
+    """It goes out at once, from a process that makes no clips."""
+    materials = at_hand(store)
+    told = event()
+    alert_id = told["data"]["alert_id"]
+    store.save(alert_id, frame(), HEAT)
+    assert completed(told, delivery(told), materials)["data"]["links"]["clip"] is None, "too many alerts, say"
+    assert "Clip" not in message_of(delivery(told), materials).text
+    told["data"]["clip_url"] = f"https://line.example/api/alerts/{alert_id}/clip.mp4"
+    data = completed(told, delivery(told), materials)["data"]
+    assert data["clip_url"] == data["links"]["clip"] and f"/l/{alert_id}/clip?" in data["clip_url"]
+    assert "Clip: https://line.example/l/" in message_of(delivery(told), materials).text
+    for kind in ("evidence", "heatmap"):
+        found = store.find(alert_id, kind)
+        assert found is not None
+        os.utime(found, (time.time() - 60, time.time() - 60))
+    assert completed(told, delivery(told), materials)["data"]["links"]["clip"] is None, "it was never made"
 
 
 def test_files_and_strips_and_nothing_where_nothing_is_kept(store: EvidenceStore) -> None:
@@ -86,13 +111,32 @@ def test_a_clip_that_is_being_made_is_waited_for(store: EvidenceStore) -> None:
 
 
 def test_a_clip_that_another_process_makes_is_waited_for_too(store: EvidenceStore) -> None:
-    """The one of what came before is there already; the complete one is written some seconds after the evidence."""
+    """The one of what came before is there already, and says so."""
+    picture = Picture(0, frame().payload or b"")
+    before = film([picture], 64, store.folder, 1 << 20, MORE_TO_COME)
+    whole = film([picture], 64, store.folder, 1 << 20)
     store.save("abc1", frame(), None)
-    store.put("abc1", "clip", 0, b"what came before")
+    store.put("abc1", "clip", 0, before)
     materials = at_hand(store)
-    assert materials.file("abc1", "clip") == b"what came before"
-    assert materials.file("abc1", "clip", wait_s=0.1) == b"what came before"
-    complete = threading.Timer(0.8, lambda: store.put("abc1", "clip", 0, b"complete"))
+    assert materials.file("abc1", "clip") == before
+    assert materials.file("abc1", "clip", wait_s=0.1) == before
+    complete = threading.Timer(0.8, lambda: store.put("abc1", "clip", 0, whole))
     complete.start()
-    assert materials.file("abc1", "clip", wait_s=60) == b"complete"
+    assert materials.file("abc1", "clip", wait_s=60) == whole
     complete.join()
+    began_s = time.monotonic()
+    assert materials.file("abc1", "clip", wait_s=60) == whole and time.monotonic() - began_s < 5
+
+
+def test_nobody_waits_for_a_clip_that_is_not_made(store: EvidenceStore) -> None:
+    told, asked = event(), []
+
+    class Asked(FakeMaterials):
+        def file(self, alert_id: str, kind: PictureKind, wait_s: float = 0.0) -> bytes | None:
+            asked.append((kind, wait_s))
+            return None
+
+    for clip_url in (None, "https://line.example/api/alerts/1/clip.mp4"):
+        told["data"]["clip_url"] = clip_url
+        attachments_of(delivery(told), Asked(), ("picture", "clip"), 9)
+    assert asked == [("picture", 0), ("clip", 0), ("picture", 0), ("clip", 9)]

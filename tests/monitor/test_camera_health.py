@@ -139,8 +139,8 @@ def test_a_fault_is_suspected_at_once_confirmed_in_time_and_ends(name: str) -> N
 @pytest.mark.parametrize("seed_camera", [0, 1])
 def test_faulty_parts_and_a_running_belt_are_no_trouble_of_the_camera(seed_camera: int) -> None:
     camera = watched()
-    camera.show(measure(shown(index, camera=seed_camera)) for index in range(100))
-    looks = camera.show(measure(shown(index, True, seed_camera)) for index in range(100, 400))
+    camera.show(measure(shown(index, camera=seed_camera)) for index in range(60))
+    looks = camera.show(measure(shown(index, True, seed_camera)) for index in range(60, 220))
     assert sum(bool(look.suspect) for look in looks) <= 2 and not camera.changes
 
 

@@ -234,8 +234,10 @@ def test_dashboards_are_pushed_and_pushing_again_changes_nothing(
         config = write(line | {"grafana": {"url": grafana.url, "token_file": "token"}}, tmp_path)
         first, again = (CliRunner().invoke(app, ["dashboards", "push", str(config)]) for _ in range(2))
         assert first.exit_code == again.exit_code == 0, first.stderr + again.stderr
-        assert first.stdout == "created: linewatch: line\n" and again.stdout == "unchanged: linewatch: line\n"
-        assert len(grafana.dashboards) == 1
+        names = ("linewatch: delivery", "linewatch: line")
+        assert first.stdout == "".join(f"created: {name}\n" for name in names)
+        assert again.stdout == "".join(f"unchanged: {name}\n" for name in names)
+        assert len(grafana.dashboards) == 2
     refused = CliRunner().invoke(app, ["dashboards", "push", str(config)])
     assert refused.exit_code == 1 and TOKEN not in refused.stderr and grafana.url in refused.stderr
 

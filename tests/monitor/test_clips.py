@@ -20,7 +20,7 @@ from monitor.alerting.clip_frames import FrameEncoder
 from monitor.alerting.clip_ring import EARLIER_S, ClipRings, Sample
 from monitor.alerting.clips import MOST_CLIPS, ClipMaker
 from monitor.alerting.evidence import EvidenceStore
-from monitor.alerting.film import NoFilm, Picture, encoder, film
+from monitor.alerting.film import MORE_TO_COME, NoFilm, Picture, encoder, film
 from monitor.alerting.strip import caption, strip
 from monitor.evidence_settings import Clip
 from streams.codec import decode, encode_jpeg
@@ -108,11 +108,13 @@ def test_the_clip_shows_before_and_after_and_the_trigger_first_of_all(tmp_path: 
     maker.see(trigger)
     assert maker.begin("abc1", trigger) and maker.begin("abc1", trigger) and maker.making("abc1")
     wait_until(lambda: store.find("abc1", "clip") is not None)
+    assert MORE_TO_COME.encode() in (store.read("abc1", "clip") or b"")
     early = shown(store.read("abc1", "clip") or b"")
     assert [red(p) for _, p in early] == [False] * (len(early) - 1) + [True] and 9 <= len(early) <= 12
     for number in range(30):
         maker.see(frame(3.1 + number / 20, grey=50))
     wait_for_clip(maker, "abc1")
+    assert MORE_TO_COME.encode() not in (store.read("abc1", "clip") or b"")
     found = shown(store.read("abc1", "clip") or b"")
     marked = [s for s, p in found if red(p)]
     assert len(found) > len(early) and len(marked) == 1

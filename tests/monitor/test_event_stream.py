@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import redis.asyncio
 
 from monitor.embedded import EmbeddedValkey
-from monitor.serving.event_stream import GAP, place_of
+from monitor.embedded.server import free_port
+from monitor.serving.event_stream import GAP, event_stream, place_of
 from monitor.serving.routes.events import MAX_LISTENERS
+from monitor.serving.server import SILENT_MS, HttpServer
 from tests.monitor.guarded import Guarded
 from tests.monitor.line_state import LineState
 from tests.monitor.recorded import until
@@ -118,7 +124,34 @@ def test_what_is_no_event_does_not_end_the_stream(served: Guarded, line: LineSta
         assert take(1)[0][1] == good[0]
 
 
-def test_listeners_are_bounded_and_leave_their_place(served: Guarded) -> None:
+def test_what_comes_after_the_answer_began_is_heard(line: LineState) -> None:
+    """A page reads the list of alerts once it is told that it listens: an event after that may be in one only."""
+
+    async def heard() -> bytes:
+        client = redis.asyncio.Redis.from_url(line.address, decode_responses=True)
+        try:
+            told = await event_stream(client, line.outbox.stream, "")
+            write(line, 1)  # before anything of the answer is read
+            assert (await anext(told)).startswith(b":")
+            return await anext(told)
+        finally:
+            await client.aclose()
+
+    write(line, 1, first=7)
+    assert b'"id": "0"' in asyncio.run(heard())
+
+
+def test_redis_away_is_told_and_costs_no_place(served: Guarded, line: LineState) -> None:
+    address, line.address = line.address, f"redis://127.0.0.1:{free_port()}"
+    for _ in range(MAX_LISTENERS + 1):
+        answer = served.client().get("/api/events")
+        assert answer.status_code == 503 and "Redis does not answer" in answer.json()["detail"]
+    line.address = address
+    with listening(served) as take:
+        assert take(len(write(line, 1)))[0][0] == KIND
+
+
+def test_listeners_are_bounded_and_leave_their_place(served: Guarded, line: LineState) -> None:
     client = httpx.Client(
         base_url=served.server.url, timeout=30, trust_env=False, verify=False, limits=httpx.Limits(max_connections=None)
     )
@@ -138,6 +171,17 @@ def test_listeners_are_bounded_and_leave_their_place(served: Guarded) -> None:
 
     assert until(again)
     client.close()
+    assert until(lambda: not any(each["cmd"] == "xread" for each in line.client.client_list())), "and their connection"
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux can be told so")
+def test_a_listener_that_left_without_a_word_is_given_up() -> None:
+    server = HttpServer("127.0.0.1", 0)
+    address = urlsplit(server.url)
+    server._socket.listen()
+    with socket.create_connection((address.hostname, address.port)), server._socket.accept()[0] as accepted:
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == SILENT_MS
+    server.stop()
 
 
 def test_ids_are_compared_as_numbers() -> None:

@@ -40,7 +40,9 @@ def test_the_heat_map_is_red_where_it_is_hot_and_grey_elsewhere(tmp_path: Path) 
     store.save("abc1", frame(), HEAT)
     found = store.find("abc1", "heatmap")
     assert found is not None
-    picture = cv2.imread(str(found)).astype(int)
+    read = cv2.imread(str(found))
+    assert read is not None
+    picture = read.astype(int)
     assert picture.shape == PIXELS.shape
     blue, green, red = picture[22, 50]
     assert red > blue + 30 and red > green + 30
@@ -101,15 +103,17 @@ def test_too_much_goes_oldest_first_whatever_its_kind(tmp_path: Path) -> None:
     for stranger in strangers:
         stranger.write_bytes(b"x" * 5000)
         aged(stranger, 9 * 86_400)
-    old_part, new_part = day / ".abc.part", day / ".def.part"
-    for part in (old_part, new_part):
+    old_part, new_part, film_part = day / ".abc.part", day / ".def.part", tmp_path / ".k3_x.part"
+    for part in (old_part, new_part, film_part):
         part.write_bytes(b"half")
     aged(old_part, 2 * 3600)
+    aged(film_part, 2 * 3600)
     assert store.sweep(time.time()) == 3
     assert sorted(p.name[:2] for p in day.iterdir() if p not in strangers and p != new_part) == [
         f"{number:02x}" for number in range(3, 12)
     ]
     assert all(stranger.exists() for stranger in strangers) and new_part.exists() and not old_part.exists()
+    assert not film_part.exists(), "who made it was killed"
     assert store.sweep(time.time()) == 0, "what is below the limit stays"
 
 

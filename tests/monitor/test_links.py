@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from playwright.sync_api import Browser
 
 from monitor.embedded import EmbeddedValkey
 from monitor.http_settings import Http
-from monitor.links import LinkRefused, LinkSigner, Permit, signing_key
+from monitor.links import PURPOSE, LinkRefused, LinkSigner, Permit, signing_key
 from monitor.serving.routes.links import acting_as
 from tests.monitor.guarded import OF_ALL, PEOPLE, Guarded
 from tests.monitor.line_state import LineState
@@ -101,7 +102,14 @@ def test_without_a_key_links_ask_for_the_token() -> None:
     assert made.act("a1", "shift") is None
     with pytest.raises(LinkRefused):
         made.check_picture("a1", "evidence", str(int(NOW_S) + 5), "")
-    assert signing_key(Http(token="t")) == b"t" and signing_key(Http(token="t", link_key="k" * 16)) == b"k" * 16
+
+
+def test_the_key_is_given_or_made_dearly_from_the_token() -> None:
+    """A link goes to many, and lets each of them try tokens on its signature."""
+    made = signing_key(Http(token="t"))
+    assert made == signing_key(Http(token="t")) != signing_key(Http(token="u"))
+    assert made == hashlib.scrypt(b"t", salt=PURPOSE, n=16_384, r=8, p=1, maxmem=64 << 20, dklen=32)
+    assert signing_key(Http(token="t", link_key="k" * 16)) == b"k" * 16
 
 
 def test_whose_message_it_was_belongs_to_the_name() -> None:
@@ -128,6 +136,13 @@ def test_a_signed_picture_needs_no_token_and_shows_anywhere(served: Guarded) -> 
     assert httpx.get(url, headers={"Range": "bytes=0-1"}).status_code == 206
     for wrong in (url[:-1], url.replace("a1", "a2"), url.replace("evidence", "heatmap"), url.partition("?")[0]):
         assert httpx.get(wrong).status_code == 403, wrong
+    served.line.evidence.put("a1", "clip", 0, b"the first seconds of it")
+    clip = served.links.picture("a1", "clip")
+    begun = httpx.get(clip, headers={"Range": "bytes=0-8"})
+    assert begun.content == b"the first" and begun.headers["cache-control"] == "private, no-cache"
+    served.line.evidence.put("a1", "clip", 0, b"all of it")
+    rest = httpx.get(clip, headers={"Range": "bytes=9-", "If-Range": begun.headers["etag"]})
+    assert (rest.status_code, rest.content) == (200, b"all of it"), "never a piece of each"
     absent = httpx.get(served.links.picture("a2", "evidence"))
     assert absent.status_code == 404 and "no evidence of this alert is kept" in absent.json()["detail"]
 
@@ -155,6 +170,11 @@ def test_the_page_acts_when_a_button_is_pressed_and_never_before(served: Guarded
     assert client.post(url, data={"do": "false-alarm"}).status_code == 303
     alert = outbox.get("a1")
     assert (alert.escalated_to, alert.escalated_by, alert.false_alarm_by) == ("boss", "shift", "shift")
+
+    for subscription in ("shift", "boss"):
+        assert served.client(OF_ALL).post(f"/api/subscriptions/{subscription}/switch", json={"on": False}).is_success
+    nobody = client.post(url, data={"do": "escalate"})
+    assert nobody.status_code == 409 and "On linewatch&#39;s page you can choose whom to call" in nobody.text
 
     served.alarm("b2", camera="*", condition="storm")
     storm = served.links.act("b2", "shift") or ""

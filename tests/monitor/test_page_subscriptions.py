@@ -242,6 +242,22 @@ def test_what_is_undelivered_is_sent_again_or_discarded(page: Page, stub: Stub) 
     expect(page.get_by_role("button", name="Subscriptions", exact=True)).to_be_focused()
 
 
+def test_what_is_undelivered_again_comes_back_into_the_list(page: Page, stub: Stub) -> None:
+    stub.delivery.letters = [letter("a", "mes", "not authorized"), letter("b", "mes", "too large")]
+    page.goto("/")
+    page.get_by_role("button", name="2 undelivered").click()
+    dialog = page.get_by_role("dialog")
+    dialog.locator('[data-letter="a"]').get_by_role("button", name="Send again").click()
+    expect(dialog.get_by_role("status")).to_have_text("1 message will be sent again.")
+    expect(dialog.locator(".dead")).to_have_count(1)
+    dialog.locator('[data-letter="b"]').get_by_role("button", name="Send again").focus()
+    stub.delivery.letters.insert(0, letter("a", "mes", "still not authorized"))
+    expect(dialog.locator('[data-letter="a"] .sub-words')).to_have_text("still not authorized")
+    expect(dialog.get_by_text("will be sent again")).to_be_hidden()
+    expect(dialog.locator('[data-letter="b"]').get_by_role("button", name="Send again")).to_be_focused()
+    expect(page.locator("#undelivered")).to_have_text("2 undelivered")
+
+
 def test_an_alert_is_acknowledged_escalated_and_its_camera_shelved_from_its_row(page: Page, stub: Stub) -> None:
     stub.see("line-1")
     stub.alarm(

@@ -139,6 +139,7 @@ def run(
             shelved_by_hand=lambda camera, at_ns: False,
             unsettled=lambda camera: False,
             left=lambda camera: None,
+            seen=lambda frame: None,
             window_rules=lambda: WindowRules(100, 60, 10, 100),
             ledger=ledger,
             board=board,

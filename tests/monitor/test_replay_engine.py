@@ -29,7 +29,7 @@ from monitor.replay.spill import Stored
 from monitor.replay.storm_gate import StormGate
 from monitor.replay.survey import survey
 from monitor.scoring.inbox import Arrival
-from monitor.scoring.worker import Score
+from monitor.scoring.score import Score
 from monitor.settings import Settings
 from streams.frame import Frame
 from tests.monitor.recorded import NOON_NS, record

@@ -15,7 +15,7 @@ from monitor.judging.presence import Presence
 from monitor.judging.references import RedisReferences, ReferencesAway
 from monitor.judging.watch import CameraWatch
 from monitor.scoring.inbox import Inbox
-from monitor.scoring.worker import Score
+from monitor.scoring.score import Score
 from monitor.serving.board import Board
 from monitor.serving.ledger import Ledger
 from monitor.serving.metrics import Metrics

@@ -25,8 +25,8 @@ def line(broker: EmbeddedBroker, topic: str) -> Iterator[Line]:
 
 
 def options(broker: EmbeddedBroker, topic: str, **changed: Any) -> KafkaSourceOptions:
-    """No commit but those of the handover and of the end, unless told otherwise."""
-    values: dict[str, Any] = {"session_timeout_ms": 6_000, "commit_every_s": 1_000.0} | changed
+    """No commit but those of the handover and of the end, unless told otherwise; time for both on a busy machine."""
+    values: dict[str, Any] = {"session_timeout_ms": 6_000, "commit_every_s": 1_000.0, "handover_s": 15.0} | changed
     return KafkaSourceOptions(broker.address, topic, f"g-{topic}", **values)
 
 

@@ -41,7 +41,8 @@ def attachments_of(
         found.append(Attachment("alerts.jpg", "image/jpeg", strip) if strip else None)
     else:
         for kind in dict.fromkeys(kinds):
-            data = materials.file(str(alerts[0]["alert_id"]), kind, wait_s if kind == "clip" else 0.0)
+            waits = kind == "clip" and alerts[0].get("clip_url")  # without, none is being made
+            data = materials.file(str(alerts[0]["alert_id"]), kind, wait_s if waits else 0.0)
             ending, mime = ("mp4", "video/mp4") if kind == "clip" else ("jpg", "image/jpeg")
             found.append(Attachment(f"{stem}-{kind}.{ending}", mime, data) if data else None)
     fitting: list[Attachment] = []

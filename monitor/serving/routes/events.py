@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import FastAPI, Header, HTTPException, Query
 from fastapi.responses import StreamingResponse
+from redis.asyncio import Redis
 from starlette.types import Receive, Scope, Send
 
 from monitor.serving.event_stream import event_stream
@@ -25,20 +26,25 @@ class Listeners:
         self.most = most
         self.count = 0
 
+    async def left(self, client: Redis) -> None:
+        """One fewer, whose connection to Redis is closed."""
+        self.count -= 1
+        await client.aclose()
+
 
 class Listening(StreamingResponse):
     """A stream that holds a place until it ends, also where the listener left before it began."""
 
-    def __init__(self, events: AsyncIterator[bytes], listeners: Listeners) -> None:
+    def __init__(self, events: AsyncIterator[bytes], client: Redis, listeners: Listeners) -> None:
         super().__init__(events, media_type="text/event-stream", headers=NO_STORE | {"X-Accel-Buffering": "no"})
+        self._client = client
         self._listeners = listeners
-        listeners.count += 1
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._listeners.count -= 1
+            await self._listeners.left(self._client)
 
 
 def add(app: FastAPI, served: Served) -> None:
@@ -49,7 +55,7 @@ def add(app: FastAPI, served: Served) -> None:
         response_class=StreamingResponse,
         responses={
             200: {"content": {"text/event-stream": {}}},
-            503: {"description": f"{MAX_LISTENERS} listen already.", **PROBLEM},
+            503: {"description": f"{MAX_LISTENERS} listen already, or Redis does not answer.", **PROBLEM},
         },
     )
     async def events(
@@ -66,7 +72,11 @@ def add(app: FastAPI, served: Served) -> None:
                 f"{listeners.most} listen already: close pages that nobody looks at, or ask /api/alerts",
                 {"Retry-After": str(AGAIN_S)},
             )
-        return Listening(
-            event_stream(served.events(), served.outbox.stream, last_event_id or from_id),
-            listeners,
-        )
+        client = served.events()
+        listeners.count += 1
+        try:
+            told = await event_stream(client, served.outbox.stream, last_event_id or from_id)
+        except BaseException:
+            await listeners.left(client)
+            raise
+        return Listening(told, client, listeners)

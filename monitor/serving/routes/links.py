@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from monitor.alerting.alert import EVERYWHERE
 from monitor.alerting.evidence import Kind
 from monitor.alerting.outbox import AlertUnknown
+from monitor.delivery.escalating import EscalationRefused
 from monitor.links import LinkRefused, Permit
 from monitor.orders.shelf import OrderRefused
 from monitor.serving.act_page import WHY, ActPage, refusal_page
@@ -67,12 +68,17 @@ def add(app: FastAPI, served: Served) -> None:
             left_s = served.links.check_picture(alert_id, kind, until, sig)
         except LinkRefused as error:
             raise HTTPException(403, str(error)) from None
-        answer = evidence_answer(served.evidence, alert_id, cast("Kind", kind), request.headers.get("range"))
+        asked = request.headers
+        answer = evidence_answer(
+            served.evidence, alert_id, cast("Kind", kind), asked.get("range"), asked.get("if-range")
+        )
         if answer is None:
             raise HTTPException(404, f"no {kind} of this alert is kept (any more, or a clip: yet)")
         # Any site may show it: whoever has the link may see the picture.
         answer.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-        answer.headers["Cache-Control"] = f"private, max-age={min(left_s, PICTURE_KEPT_S)}"
+        # A clip is replaced by its complete one some seconds later.
+        kept = "no-cache" if kind == "clip" else f"max-age={min(left_s, PICTURE_KEPT_S)}"
+        answer.headers["Cache-Control"] = f"private, {kept}"
         answer.headers.update(NO_INDEX)
         return answer
 
@@ -129,7 +135,10 @@ def carry_out(served: Served, permit: Permit, given: Mapping[str, str], by: str)
     elif what == "false-alarm":
         served.marks.false_alarm(alert.alert_id, by)
     elif what == "escalate":
-        served.escalate(alert.alert_id, by, None)
+        try:
+            served.escalate(alert.alert_id, by, None)
+        except EscalationRefused as error:
+            raise OrderRefused(f"{error}. On linewatch's page you can choose whom to call") from None
     elif shelving := SHELVE.fullmatch(what):
         if alert.camera == EVERYWHERE:
             raise OrderRefused("this alert is about all cameras: shelve single ones on linewatch's page")

@@ -6,6 +6,7 @@ import { doing, Panel } from "./panel.js";
 import { clock, count, el, say } from "./text.js";
 
 const KINDS = { event: "One event", group: "Gathered events", digest: "A digest", test: "A test" };
+const SOON_MS = 2000; // By then most of what is sent again has arrived, or is undelivered again.
 const OUTCOMES = { refused: "refused", expired: "given up", unreadable: "cannot be read" };
 
 export class DeadLetters {
@@ -44,6 +45,14 @@ export class DeadLetters {
 
   /** The channels there are, and how many letters each has. */
   setChannels(channels) {
+    this.offer(channels);
+    const dead = channels.filter(({ name }) => this.channel === null || name === this.channel).reduce((sum, one) => sum + one.dead, 0);
+    if (!this.panel.dialog.open || this.next !== null || dead === this.rows.size) return;
+    if (dead > this.rows.size) this.done.hidden = true; // What was sent again may be among them.
+    void this.read();
+  }
+
+  offer(channels) {
     const some = channels.filter((channel) => channel.dead > 0 || channel.name === this.channel);
     const wanted = [["", "All channels"], ...some.map(({ name, dead }) => [name, `${name} (${count(dead)})`])];
     if (JSON.stringify(wanted) === this.offered) return;
@@ -58,9 +67,11 @@ export class DeadLetters {
     try {
       const page = await readDeadLetters(this.channel, further ? this.next : 0);
       if (turn !== this.turn) return; // Meanwhile something else was asked for.
+      const held = document.activeElement?.closest("[data-letter]")?.dataset.letter;
       if (!further) this.clear();
       for (const letter of page.dead_letters) this.put(letter);
       this.next = page.next;
+      if (held && !further) (this.rows.get(held)?.querySelector("button") ?? this.panel.title).focus();
       this.panel.complain("");
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
@@ -149,5 +160,6 @@ export class DeadLetters {
     say(this.done, `${count(many)} ${many === 1 ? "message" : "messages"} ${what === "replay" ? "will be sent again" : "discarded"}.`);
     this.done.hidden = false;
     this.changed();
+    if (what === "replay") setTimeout(() => this.changed(), SOON_MS);
   }
 }
