@@ -131,6 +131,12 @@ class Delivery(Section):
     max_wait_s: float = Field(
         60, ge=1, le=3600, description="The longest wait between two tries, but where the other side asks for more."
     )
+    max_tries_per_s: float = Field(
+        30,
+        gt=0,
+        le=10_000,
+        description="Of each channel, but for short bursts: in a storm, receivers and the scoring are spared.",
+    )
     allow_targets: tuple[Annotated[str, StringConstraints(min_length=1, max_length=255)], ...] = Field(
         (),
         description="Where webhooks may go: host names, *.patterns of them, addresses, networks like 10.0.0.0/8. Empty "

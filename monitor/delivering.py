@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -52,7 +53,7 @@ class Delivering:
     what there is."""
 
     def __init__(self, parts: DeliveryParts, settings: Settings, here: bool) -> None:
-        """Nothing is started, and no server asked. Raises ValueError for a channel that cannot be made: a template
+        """Nothing is started, and no server asked. Raises ChannelError for a channel that cannot be made: a template
         that is wrong, an address that Apprise does not know."""
         self._p = parts
         self._here = here
@@ -60,8 +61,10 @@ class Delivering:
         self._delivery = settings.delivery
         self._built_in = built_in(settings, parts.materials)
         self._entries: dict[str, ChannelSettings] = {}
+        self._files: dict[str, Files] = {}
         self._dispatchers: dict[str, Dispatcher] = {}
         self._changing = threading.Lock()
+        self._exchanging = threading.Lock()
         self._running = False
         self.router = Router(
             parts.client,
@@ -87,24 +90,25 @@ class Delivering:
         return make_channel(self._entries[name], self._p.trial, self._delivery.allow_targets)
 
     def prepare(self, settings: Settings) -> Callable[[], None]:
-        """Make what is new among the channels; the answer puts it in the place of what it replaces. Raises
-        ValueError as the constructor does."""
+        """Make what is new among the channels, or names a file that is; the answer puts it in the place of what it
+        replaces. Raises ChannelError."""
         entries = {entry.name: entry for entry in settings.channels}
+        files = {name: _files_of(entry) for name, entry in entries.items()}
         made = {
-            name: make_channel(entry, self._p.materials, self._delivery.allow_targets)
-            for name, entry in entries.items()
-            if self._entries.get(name) != entry
+            entry.name: self._make(entry, number)
+            for number, entry in enumerate(settings.channels)
+            if self._entries.get(entry.name) != entry or self._files[entry.name] != files[entry.name]
         }
 
         def apply() -> None:
             with self._changing:
                 left = [name for name in self._entries if name not in entries or name in made]
                 old = [self._dispatchers.pop(name) for name in left]
-                self._entries = entries
+                self._entries, self._files = entries, files
                 new = [self._add(channel) for channel in made.values()]
                 running = self._running
-            if running and self._here:
-                threading.Thread(target=_exchange, args=(old, new), name="channels-change", daemon=True).start()
+            if running and self._here and (old or new):
+                threading.Thread(target=self._exchange, args=(old, new), name="channels-change", daemon=True).start()
 
         return apply
 
@@ -125,7 +129,7 @@ class Delivering:
         if not self._here:
             return
         end_s = time.monotonic() + flush_s
-        self.router.stop()
+        self.router.stop(flush_s / 2)
         threads = [
             threading.Thread(target=one.stop, args=(max(0.0, end_s - time.monotonic()),), daemon=True)
             for one in dispatchers
@@ -134,6 +138,23 @@ class Delivering:
             thread.start()
         for thread in threads:
             thread.join()
+        if self._exchanging.acquire(timeout=max(0.0, end_s - time.monotonic())):  # old ones have something in hand
+            self._exchanging.release()
+
+    def _exchange(self, old: list[Dispatcher], new: list[Dispatcher]) -> None:
+        """What the old ones have in hand is finished before the new ones begin; what waits is for the new ones, which
+        may have the right address or secret. A new one that was stopped meanwhile does not begin."""
+        with self._exchanging:
+            for dispatcher in old:
+                dispatcher.stop(0.0, in_hand_s=FINISH_S)
+            for dispatcher in new:
+                dispatcher.start()
+
+    def _make(self, entry: ChannelSettings, number: int) -> Channel:
+        try:
+            return make_channel(entry, self._p.materials, self._delivery.allow_targets)
+        except ValueError as error:
+            raise ChannelError(str(error), "channels", number) from None
 
     def _add(self, channel: Channel) -> Dispatcher:
         dispatcher = Dispatcher(
@@ -144,6 +165,7 @@ class Delivering:
             owner=self._owner,
             give_up_after_s=self._delivery.give_up_after_s,
             max_wait_s=self._delivery.max_wait_s,
+            max_tries_per_s=self._delivery.max_tries_per_s,
         )
         self._dispatchers[channel.name] = dispatcher
         return dispatcher
@@ -165,15 +187,20 @@ def captured_of(event: Mapping[str, Any]) -> int | None:
 
 
 def built_in(settings: Settings, materials: Materials) -> dict[str, Channel]:
-    """The channels of the sections `publish` and `grafana`, which get every event."""
+    """The channels of the sections `publish` and `grafana`, which get every event. Raises ChannelError."""
     found: dict[str, Channel] = {}
     if settings.publish is not None:
         publish = settings.publish
-        found["kafka"] = KafkaTopicChannel(
-            "kafka", publish.bootstrap_servers, publish.alerts_topic, security=security_of(publish.security)
-        )
+        try:
+            security = security_of(publish.security)
+        except ValueError as error:
+            raise ChannelError(str(error), "publish", "security") from None
+        found["kafka"] = KafkaTopicChannel("kafka", publish.bootstrap_servers, publish.alerts_topic, security=security)
     if settings.grafana is not None:
-        found["grafana"] = grafana_channel("grafana", settings.grafana, materials)
+        try:
+            found["grafana"] = grafana_channel("grafana", settings.grafana, materials)
+        except ValueError as error:
+            raise ChannelError(str(error), "grafana") from None
     assert found.keys() <= BUILT_IN
     return found
 
@@ -183,9 +210,15 @@ def kind_of(entry: ChannelSettings) -> str:
     return next(kind for kind in ("webhook", "mqtt", "kafka", "grafana", "apprise") if getattr(entry, kind) is not None)
 
 
-def _exchange(old: list[Dispatcher], new: list[Dispatcher]) -> None:
-    """What the old ones have in hand is finished before the new ones begin."""
-    for dispatcher in old:
-        dispatcher.stop(FINISH_S)
-    for dispatcher in new:
-        dispatcher.start()
+def _files_of(entry: ChannelSettings) -> Files:
+    """Of the files that are read when the channel is made."""
+    named = [getattr(kind, key, None) for kind in (entry.webhook, entry.mqtt) for key in ("template", "ca_file")]
+    return tuple(_stamp(path) for path in named)
+
+
+def _stamp(path: Path | None) -> tuple[int, int] | None:
+    try:
+        found = None if path is None else path.stat()
+    except OSError:  # told when the channel is made
+        return None
+    return None if found is None else (found.st_mtime_ns, found.st_size)

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePath
 from traceback import extract_tb
@@ -19,6 +20,7 @@ from monitor.delivery.dead_letters import DeadLetters, DeadOutcome, letter_of
 from monitor.delivery.delivery import Delivery
 from monitor.delivery.lanes import Lanes, Turn
 from monitor.delivery.lease import Lease
+from monitor.delivery.pace import Pace
 from monitor.delivery.queue import DeliveryQueue, Entry, delivery_of
 from streams.backoff import Backoff
 
@@ -26,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 Outcome = Literal["delivered", "failed", "refused", "expired", "unreadable"]
 
+FALTERED_S: Final = 10.0
 REDIS_AGAIN_S: Final = 0.5
 """A try that cannot begin, since Redis is away or the lease is, is put off for so long."""
 
@@ -63,6 +66,7 @@ class Courier:
         lease: Lease,
         told: Callable[[Told], None],
         give_up_after_s: float,
+        pace: Pace | None = None,
     ) -> None:
         self._channel = channel
         self._name = channel.name
@@ -72,11 +76,13 @@ class Courier:
         self._lease = lease
         self._told = told
         self._give_up_after_s = give_up_after_s
+        self._pace = pace or Pace(math.inf)
         self._over = threading.Event()
 
     def work(self) -> None:
         """Until the lanes are closed."""
         while (turn := self._lanes.take()) is not None:
+            self._pace.wait()
             self._try(turn)
 
     def end(self) -> None:

@@ -17,6 +17,7 @@ from monitor.delivery.courier import Courier, Told
 from monitor.delivery.dead_letters import DeadLetters, letter_of
 from monitor.delivery.lanes import Lanes
 from monitor.delivery.lease import Lease, unique_owner
+from monitor.delivery.pace import Pace
 from monitor.delivery.queue import DeliveryQueue, Entry, delivery_of
 from streams.backoff import Backoff
 
@@ -54,6 +55,7 @@ class Dispatcher:
     give_up_after_s: what fails and has waited for so long in the queue is a dead letter; each is tried once at least.
     max_wait_s: the longest back-off. What the other side asks for by Retry-After is waited for even where it is longer,
     up to `give_up_after_s`.
+    max_tries_per_s: no more than that over all lanes, but for short bursts and while it is being stopped.
     lease_ms: so long after a SIGKILL another one takes over, at the latest.
     """
 
@@ -67,6 +69,7 @@ class Dispatcher:
         owner: str,
         give_up_after_s: float,
         max_wait_s: float,
+        max_tries_per_s: float = math.inf,
         lease_ms: int = 5000,
         queue_at_most: int = QUEUE_AT_MOST,
     ) -> None:
@@ -76,8 +79,9 @@ class Dispatcher:
         self._dead_letters = DeadLetters(client, prefix)
         self._lease = Lease(client, f"{prefix}:lease:dispatch:{channel.name}", unique_owner(owner), lease_ms)
         self._lanes = Lanes(max_wait_s)
+        self._pace = Pace(max_tries_per_s)
         self._courier = Courier(
-            channel, self._queue, self._dead_letters, self._lanes, self._lease, told, give_up_after_s
+            channel, self._queue, self._dead_letters, self._lanes, self._lease, told, give_up_after_s, self._pace
         )
         self._told = told
         self._queue_at_most = queue_at_most
@@ -86,7 +90,9 @@ class Dispatcher:
         self._in_step = False
         self._stop = threading.Event()
         self._patience_s = self._flush_until_s = math.inf
+        self._in_hand_s = IN_HAND_S
         self._finished = False
+        self._beginning = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"dispatch-{self._name}", daemon=True)
         self._hands = [
             threading.Thread(target=self._courier.work, name=f"deliver-{self._name}-{number}", daemon=True)
@@ -99,22 +105,29 @@ class Dispatcher:
         return self._lease.ours
 
     def start(self) -> None:
-        """Begin, or stand by."""
-        for thread in (self._thread, *self._hands):
-            thread.start()
+        """Begin, or stand by; not at all where it was stopped before."""
+        with self._beginning:
+            if self._stop.is_set():
+                return
+            for thread in (self._thread, *self._hands):
+                thread.start()
 
-    def stop(self, flush_s: float) -> None:
+    def stop(self, flush_s: float, in_hand_s: float = IN_HAND_S) -> None:
         """Deliver until the queue is empty, for `flush_s` at most, and end; earlier where all that is left waits by
-        back-off for longer. A try that runs is given a second; then the channel is left behind, and the lease is
-        free."""
-        if not self._thread.is_alive():
-            return
+        back-off for longer. A try that runs is given `in_hand_s` then; after it the channel is left behind, and the
+        lease is free."""
+        with self._beginning:
+            if not self._thread.is_alive():
+                self._stop.set()
+                return
         now_s = time.monotonic()
+        self._in_hand_s = in_hand_s
         self._flush_until_s = now_s + flush_s
+        self._pace.lift()
         # Who had the lease may be dead; who is alive renews it.
         self._patience_s = min(self._flush_until_s, now_s + self._lease.ttl_s)
         self._stop.set()
-        self._thread.join(flush_s + IN_HAND_S + CLOSING_S + 1)
+        self._thread.join(flush_s + in_hand_s + CLOSING_S + 1)
 
     def depth(self) -> int:
         """How many are not delivered yet. Raises redis.RedisError."""
@@ -226,9 +239,8 @@ class Dispatcher:
 
     def _end(self) -> None:
         self._lanes.close()
-        until_s = max(self._flush_until_s if self._flush_until_s < math.inf else 0.0, time.monotonic() + IN_HAND_S)
-        for hand in self._hands:
-            hand.join(max(0.0, until_s - time.monotonic()))
+        until_s = max(self._flush_until_s if self._flush_until_s < math.inf else 0.0, time.monotonic() + self._in_hand_s)
+        self._wait_for_hands(until_s)
         self._courier.end()
         with contextlib.suppress(redis.RedisError):
             ours = self._lease.ours
@@ -240,6 +252,15 @@ class Dispatcher:
         closing = threading.Thread(target=self._close, name=f"close-{self._name}", daemon=True)
         closing.start()
         closing.join(CLOSING_S)
+
+    def _wait_for_hands(self, until_s: float) -> None:
+        """With the lease kept, or another one would send again what is on its way."""
+        for hand in self._hands:
+            while hand.is_alive() and (left_s := until_s - time.monotonic()) > 0:
+                hand.join(min(left_s, self._lease.ttl_s / 5))
+                with contextlib.suppress(redis.RedisError):
+                    if self._lease.ours:
+                        self._lease.hold()
 
     def _close(self) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -104,7 +104,12 @@ class DeliveryQueue:
         """What was taken and never finished, by whomever, oldest first, in pages."""
         start = "0-0"
         while True:
-            start, found, *_ = self._client.xautoclaim(self.key(channel), GROUP, CONSUMER, 0, start, count=PAGE)
+            try:
+                start, found, *_ = self._client.xautoclaim(self.key(channel), GROUP, CONSUMER, 0, start, count=PAGE)
+            except UnicodeDecodeError:
+                command = ("XAUTOCLAIM", self.key(channel), GROUP, CONSUMER, 0, start, "COUNT", PAGE)
+                answer = self._client.execute_command(*command, NEVER_DECODE=True)
+                start, found = _text(answer[0]), answer[1]
             # Redis 6.2 names those that are no longer in the stream too, as None.
             yield [_entry(*each) for each in found if each[0] is not None and each[1] is not None]
             if start == "0-0":
@@ -112,7 +117,8 @@ class DeliveryQueue:
 
     def take(self, channel: str, block_ms: int) -> list[Entry]:
         """The next that nobody has taken yet, oldest first; waits so long for one. Raises redis.ResponseError with
-        NOGROUP where Redis came back without its data."""
+        NOGROUP where Redis came back without its data, and UnicodeDecodeError where somebody else put in what is no
+        text: all of these are taken then, and `claim` reads them."""
         answer = self._client.xreadgroup(GROUP, CONSUMER, {self.key(channel): ">"}, count=PAGE, block=block_ms)
         return [_entry(*each) for _, found in answer or [] for each in found]
 
@@ -122,8 +128,8 @@ class DeliveryQueue:
 
     def read(self, channel: str, entry_id: str) -> Entry | None:
         """One entry; None where it is finished."""
-        found = self._client.xrange(self.key(channel), entry_id, entry_id)
-        return _entry(*found[0]) if found else None
+        found = self._range(channel, entry_id, entry_id, 1)
+        return found[0] if found else None
 
     def finish(self, channel: str, entry_id: str) -> None:
         """It has arrived. Doing so again changes nothing."""
@@ -132,6 +138,18 @@ class DeliveryQueue:
             transaction.xdel(self.key(channel), entry_id)
             transaction.execute()
 
+    def _range(self, channel: str, first: str, last: str, count: int) -> list[Entry]:
+        try:
+            found = self._client.xrange(self.key(channel), first, last, count=count)
+        except UnicodeDecodeError:  # what somebody else put in must not hold up what is ours
+            command = ("XRANGE", self.key(channel), first, last, "COUNT", count)
+            found = self._client.execute_command(*command, NEVER_DECODE=True)
+        return [_entry(*each) for each in found]
 
-def _entry(entry_id: str, fields: dict[str, str]) -> Entry:
-    return Entry(entry_id, fields.get("delivery", ""))
+
+def _entry(entry_id: str | bytes, fields: Mapping[Any, Any]) -> Entry:
+    return Entry(_text(entry_id), {_text(name): _text(value) for name, value in fields.items()}.get("delivery", ""))
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

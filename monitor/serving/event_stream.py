@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import redis
@@ -26,18 +26,23 @@ Place = tuple[int, int]
 Kept = tuple[Place, Place, bool]
 
 
-async def event_stream(client: Any, stream: str, last_event_id: str) -> AsyncIterator[bytes]:
+async def event_stream(
+    client: Any, stream: str, last_event_id: str, ended: Callable[[], bool] = lambda: False
+) -> AsyncIterator[bytes]:
     """Events after `last_event_id`, or, where that is empty, from the next one after this call on: who is answered only
     then, and reads the list of alerts only after that, has each event in one of both.
 
     A GAP comes first where events after that id are no longer kept; then those that are. Likewise for an id that no
     event of this stream can have, malformed or in the future; then it goes on with the next event. Ends when Redis goes
-    away: the browser connects again and goes on where it was. Raises redis.RedisError where it is away already.
+    away: the browser connects again and goes on where it was; and within a second where it has `ended`. Raises
+    redis.RedisError where it is away already.
     """
-    return _told(client, stream, last_event_id, await _kept(client, stream))
+    return _told(client, stream, last_event_id, await _kept(client, stream), ended)
 
 
-async def _told(client: Any, stream: str, last_event_id: str, kept: Kept) -> AsyncIterator[bytes]:
+async def _told(
+    client: Any, stream: str, last_event_id: str, kept: Kept, ended: Callable[[], bool]
+) -> AsyncIterator[bytes]:
     try:
         oldest, newest, whole = kept
         position, from_here = place_of(last_event_id), False
@@ -49,7 +54,7 @@ async def _told(client: Any, stream: str, last_event_id: str, kept: Kept) -> Asy
         elif not from_here and _misses(position, oldest, whole=whole):
             yield _gap(oldest)
         told_s, behind = time.monotonic(), False
-        while True:
+        while not ended():
             if behind and position < (oldest := (await _kept(client, stream))[0]):
                 yield _gap(oldest)  # a slow listener was overtaken by what is thrown away
             answer = await client.xread({stream: _text(position)}, block=1000, count=AT_ONCE)

@@ -14,6 +14,11 @@ SILENT_MS = 120_000
 would hold its place among the listeners for a quarter of an hour."""
 
 
+def is_ending(app: FastAPI) -> bool:
+    """Whether answers that have no end should end: the server waits for them, though not for long."""
+    return bool(getattr(app.state, "ending", False))
+
+
 class HttpServer:
     """Binds its port when made, so that a taken one is known before anything else starts."""
 
@@ -31,6 +36,7 @@ class HttpServer:
             self._socket.close()
             raise
         self._host = f"[{host}]" if ":" in host else host
+        self._app: FastAPI | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -46,6 +52,7 @@ class HttpServer:
             app, log_config=None, access_log=False, timeout_graceful_shutdown=2, lifespan="off", proxy_headers=False
         )
         self._server = uvicorn.Server(config)
+        self._app = app
 
     def start(self) -> None:
         """Serve, from a thread; returns when requests are answered."""
@@ -57,6 +64,8 @@ class HttpServer:
 
     def stop(self) -> None:
         """End, giving open requests two seconds."""
+        if self._app is not None:
+            self._app.state.ending = True
         if self._server is not None:
             self._server.should_exit = True
         if self._thread is not None:

@@ -72,9 +72,16 @@ class Dispatch(Process):
 
 
 def config(
-    model: Path, broker: EmbeddedBroker, valkey: EmbeddedValkey, folder: Path, hook: str | None, here: bool
+    model: Path,
+    broker: EmbeddedBroker,
+    valkey: EmbeddedValkey,
+    folder: Path,
+    hook: str | None,
+    here: bool,
+    tries_per_s: float = 30,
 ) -> dict[str, Any]:
-    """hook: where every event is sent, if anywhere. here: whether the worker delivers."""
+    """hook: where every event is sent, if anywhere. here: whether the worker delivers. tries_per_s: the default for
+    real channels; for tests that must not take so long, more."""
     return {
         "model": {"checkpoint": str(model), "device": "cpu"},
         "sources": [{"kafka": {"bootstrap_servers": broker.address, "topic": TOPIC, "group_id": "storm"}}],
@@ -89,7 +96,7 @@ def config(
         },
         "channels": [{"name": "hook", "webhook": {"url": hook, "secret": SECRET, "timeout_s": 5}}] if hook else [],
         "subscriptions": [{"name": "all", "to": ["hook"]}] if hook else [],
-        "delivery": {"here": here, "allow_targets": ["127.0.0.1"], "max_wait_s": 2},
+        "delivery": {"here": here, "allow_targets": ["127.0.0.1"], "max_wait_s": 2, "max_tries_per_s": tries_per_s},
     }
 
 
@@ -161,7 +168,7 @@ def storm(folder: Path, flood: Flood, share: float, kill_every_s: float, within_
     """The flood is scored while the webhook fails, dispatchers are killed, and Redis is restarted once. Returns when
     every event has arrived, or the time is over."""
     with flooded(folder, flood) as (model, broker, valkey), FlakyHook(share) as hook:
-        settings = config(model, broker, valkey, folder, hook.url, here=False)
+        settings = config(model, broker, valkey, folder, hook.url, here=False, tries_per_s=100)
         with (
             Killer(lambda name: Dispatch(settings, folder, name), kill_every_s) as killer,
             Service(settings, folder, "worker"),

@@ -48,7 +48,9 @@ def shown(mp4: bytes) -> list[tuple[float, Pixels]]:
     with av.open(io.BytesIO(mp4)) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name in ("h264", "mpeg4") and stream.codec_context.pix_fmt == "yuv420p"
-        found = [(float(f.time or 0), f.to_ndarray(format="bgr24")) for f in container.decode(stream)]
+        found = [
+            (float(f.time or 0), np.asarray(f.to_ndarray(format="bgr24"), np.uint8)) for f in container.decode(stream)
+        ]
     return found[:-1]
 
 

@@ -151,6 +151,17 @@ def test_redis_away_is_told_and_costs_no_place(served: Guarded, line: LineState)
         assert take(len(write(line, 1)))[0][0] == KIND
 
 
+def test_the_end_of_the_service_ends_it_without_a_fault(line: LineState, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever stops the service while a page is open reads no traceback."""
+    served = Guarded(line).start()
+    with served.client().stream("GET", "/api/events") as answer:
+        lines = answer.iter_lines()
+        assert next(lines).startswith(":")
+        served.server.stop()
+        assert list(lines) == [""], "a whole answer, not one that is cut off"
+    assert "uvicorn.error" not in {record.name for record in caplog.records}
+
+
 def test_listeners_are_bounded_and_leave_their_place(served: Guarded, line: LineState) -> None:
     client = httpx.Client(
         base_url=served.server.url, timeout=30, trust_env=False, verify=False, limits=httpx.Limits(max_connections=None)

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from monitor.serving.event_stream import event_stream
 from monitor.serving.routes.parameters import NO_STORE, PROBLEM
 from monitor.serving.served import Served
+from monitor.serving.server import is_ending
 
 MAX_LISTENERS = 100
 """Each holds a connection here and one to Redis."""
@@ -75,7 +76,7 @@ def add(app: FastAPI, served: Served) -> None:
         client = served.events()
         listeners.count += 1
         try:
-            told = await event_stream(client, served.outbox.stream, last_event_id or from_id)
+            told = await event_stream(client, served.outbox.stream, last_event_id or from_id, lambda: is_ending(app))
         except BaseException:
             await listeners.left(client)
             raise
