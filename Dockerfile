@@ -16,7 +16,7 @@ COPY monitor ./monitor
 COPY dashboards ./dashboards
 COPY models ./models
 COPY streams ./streams
-RUN pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -c constraints.txt .
+RUN pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -c constraints.txt ".[s3]"
 
 # A new named volume takes over the owner of the folder that it is mounted on.
 RUN useradd --system --uid 10001 --home-dir /var/lib/linewatch --create-home linewatch \

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from monitor.delivery.hours import NeverOpen, opens_ms
 from monitor.inputs import Input
 from monitor.named_files import missing_files
 from monitor.settings import Settings
 from monitor.settings_file import ConfigError, line_of
 from monitor.shown import may_hold_password, without
+
+
+def check_hours(settings: Settings, config: Path) -> None:
+    """Subscriptions that could never tell anything. Raises ConfigError."""
+    faults = []
+    for number, one in enumerate(settings.subscriptions):
+        try:
+            opens_ms(one.when, time.time_ns() // 1_000_000)
+        except NeverOpen as error:
+            faults.append(f"{line_of(config, 'subscriptions', number, 'when')}: subscription {one.name}: {error}")
+    if faults:
+        raise ConfigError("\n".join(faults))
 
 
 def check_files(settings: Settings, config: Path, known: Sequence[Input] = ()) -> None:

@@ -33,6 +33,17 @@ log = structlog.get_logger(__name__)
 FINISH_S = 10.0
 """So long a channel that is taken out or changed has for what it is delivering."""
 
+Files = tuple[tuple[int, int] | None, ...]
+"""What tells that the files which a channel names were written anew."""
+
+
+class ChannelError(ValueError):
+    """A channel that cannot be made. key: where it stands in the configuration."""
+
+    def __init__(self, message: str, *key: str | int) -> None:
+        super().__init__(message)
+        self.key = key
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveryParts:
@@ -146,7 +157,7 @@ class Delivering:
         may have the right address or secret. A new one that was stopped meanwhile does not begin."""
         with self._exchanging:
             for dispatcher in old:
-                dispatcher.stop(0.0, in_hand_s=FINISH_S)
+                dispatcher.retire(FINISH_S)
             for dispatcher in new:
                 dispatcher.start()
 

@@ -15,10 +15,14 @@ import sys
 import threading
 from typing import Final
 
+import structlog
+
 from monitor import logs
 from monitor.delivery_process import Begin, Order, Stop, Use
 from monitor.delivery_wiring import wired_alone
 from streams.capture import lifeline
+
+log = structlog.get_logger(__name__)
 
 NICE: Final = 10
 """Where processors are scarce the scoring goes first."""
@@ -48,7 +52,11 @@ def main() -> None:
     wired.delivering.start()
     while not isinstance(order := _next(orders), Stop):
         assert isinstance(order, Use)
-        lay = wired.delivering.prepare(order.settings)
+        try:
+            lay = wired.delivering.prepare(order.settings)
+        except ValueError as error:  # the parent could make them: a file has changed since
+            log.error("channels_not_changed", error=str(error), remedy="mend it and reload again")
+            continue
         settings = order.settings
         lay()
     wired.delivering.stop(order.flush_s)

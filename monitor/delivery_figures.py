@@ -16,6 +16,9 @@ from monitor.serving.metrics import Metrics
 
 LATE_S = 600.0
 """A channel whose oldest message waits for so long is told on the page."""
+ALONE_S = 30.0
+"""And so is it where nobody has taken events for so long; another router takes over within 5 s, and a process that
+died is started again within half a minute."""
 
 
 def told_to(metrics: Metrics) -> Told:
@@ -49,6 +52,7 @@ class DeliveryFigures:
         self._metrics = metrics
         self._board = board
         self._shown: set[str] = set()
+        self._alone_since_s: float | None = None
 
     def __call__(self) -> None:
         try:
@@ -79,4 +83,32 @@ class DeliveryFigures:
         self._shown = names
         metrics.outbox_depth.set(unrouted.events + deepest)
         metrics.outbox_oldest.set(0 if oldest_ms is None else max(0.0, (now_ms - oldest_ms) / 1000))
-        self._board.note("delivery", f"messages do not get through to {', '.join(late)}" if late else None)
+        told = [f"messages do not get through to {', '.join(late)}"] if late else []
+        told += self._nobody(unrouted) if names else []
+        told += self._left_behind(names)
+        self._board.note("delivery", "; ".join(told) or None)
+
+    def _nobody(self, unrouted: Waiting) -> list[str]:
+        """Whether nobody delivers."""
+        now_s = time.monotonic()
+        if self._router.anybody():
+            self._alone_since_s = None
+        elif self._alone_since_s is None:
+            self._alone_since_s = now_s
+        if self._alone_since_s is None or now_s - self._alone_since_s < ALONE_S:
+            return []
+        return [
+            f"nobody delivers, and {unrouted.events} events wait: where delivery.here is false, `linewatch dispatch` "
+            "must run; else the log of linewatch says why"
+        ]
+
+    def _left_behind(self, names: set[str]) -> list[str]:
+        """What waits for channels that were taken out."""
+        left = {name: self._queue.depth(name) for name in sorted(self._queue.names() - names)}
+        waiting = [f"{name} ({depth})" for name, depth in left.items() if depth]
+        if not waiting:
+            return []
+        return [
+            f"messages wait for channels that are not configured any more: {', '.join(waiting)}; configure them again, "
+            f"or delete what waits in Redis ({self._queue.key('<channel>')})"
+        ]

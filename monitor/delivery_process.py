@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Final
@@ -24,6 +25,9 @@ log = structlog.get_logger(__name__)
 Told = Callable[[str, str, float | None], None]
 """Told the channel and the outcome of each try, and how long after the capture of its frame an alert has arrived, in
 seconds; None where that is not what it tells of."""
+
+WELL_AFTER_S: Final = 60.0
+"""A process that has run for so long is started again soon; one that ends at once, less and less often."""
 
 LONGER_S: Final = 10.0
 """So much longer than it was given may a process take to end before it is killed."""
@@ -83,9 +87,12 @@ class DeliveryProcess:
 
     def stop(self, flush_s: float) -> None:
         """Deliver what is in the outbox, for `flush_s` at most, and end. What is left waits in Redis."""
-        with self._lock:
-            self._stopping = True
-            self._say(Stop(flush_s))
+        self._stopping = True
+        if self._lock.acquire(timeout=LONGER_S):  # it is held for long where a frozen process takes no orders
+            try:
+                self._say(Stop(flush_s))
+            finally:
+                self._lock.release()
         self._change.set()
         self._thread.join(flush_s + LONGER_S)
         process = self._process
@@ -101,8 +108,14 @@ class DeliveryProcess:
             if not _has_channels(self._settings):
                 self._change.wait()
                 continue
-            code = self._run()
+            code, began_s = None, time.monotonic()
+            try:
+                code = self._run()
+            except OSError as error:
+                log.error("delivery_process_not_started", error=str(error))
             if not self._stopping:
+                if time.monotonic() - began_s > WELL_AFTER_S:
+                    backoff.reset()
                 wait_s = backoff.next_s()
                 log.error(
                     "delivery_process_ended",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,8 @@ import structlog
 from pydantic import BaseModel
 
 from models.checkpoint import CheckpointError
-from monitor.config_check import check_files
+from monitor.config_check import check_files, check_hours
+from monitor.delivering import ChannelError
 from monitor.scoring.region import RegionError
 from monitor.settings import Settings
 from monitor.settings_file import ConfigError, line_of, load_settings
@@ -105,16 +106,9 @@ class Reloader:
             raise ConfigError("this configuration did not come from a file: there is nothing to read again")
         settings = load_settings(self._path)
         changed = changed_keys(self._settings, settings)
-        fixed = [key for key in changed if key.startswith(NEEDS_RESTART)]
-        if fixed:
-            raise ConfigError(
-                "\n".join(
-                    f"{line_of(self._path, *key.split('.'))}: cannot change while linewatch runs; "
-                    "restart it, or undo this change"
-                    for key in fixed
-                )
-            )
+        refuse_fixed(changed, self._path)
         check_files(settings, self._path, self._settings.sources)
+        check_hours(settings, self._path)
         model = _stamp(settings.model.checkpoint)
         if model != self._model and "model.checkpoint" not in changed:
             changed.append("model.checkpoint")
@@ -124,6 +118,8 @@ class Reloader:
             raise ConfigError(f"{line_of(self._path, 'model', 'checkpoint')}: {error}") from None
         except RegionError as error:
             raise ConfigError(f"{line_of(self._path, 'cameras')}: {error}") from None
+        except ChannelError as error:
+            raise ConfigError(f"{line_of(self._path, *error.key)}: {error}") from None
 
     def _refuse(self, refused: ConfigError, cause: Exception) -> None:
         self.loaded = Loaded(self.loaded.at_s, str(refused))
@@ -134,6 +130,17 @@ class Reloader:
             remedy="mend the file and reload again",
         )
         self._told(self.loaded, "refused")
+
+
+def refuse_fixed(changed: Sequence[str], path: Path, wired: tuple[str, ...] = NEEDS_RESTART) -> None:
+    """Raises ConfigError where something is changed that is wired once."""
+    if fixed := [key for key in changed if key.startswith(wired)]:
+        raise ConfigError(
+            "\n".join(
+                f"{line_of(path, *key.split('.'))}: cannot change while linewatch runs; restart it, or undo this change"
+                for key in fixed
+            )
+        )
 
 
 def changed_keys(before: BaseModel, after: BaseModel, path: str = "") -> list[str]:

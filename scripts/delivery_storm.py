@@ -86,25 +86,30 @@ def killed(kills: int) -> None:
     print(f"{written} events confirmed, {lost} gone after {kills} times SIGKILL of the server")
 
 
+def _event(number: int) -> Event:
+    alert = Alert(
+        alert_id=f"{number:016x}",
+        camera=f"camera-{number % 50}",
+        severity=Severity.WARNING,
+        started_at=time.time_ns(),
+        peak_score=2.0,
+        threshold=1.0,
+        frame=None,
+        model="m",
+    )
+    return Event(FIRING, alert.started_at, alert)
+
+
 def _write_until_killed(valkey: EmbeddedValkey) -> set[str]:
     outbox, confirmed = Outbox(redis.Redis.from_url(valkey.address, decode_responses=True), "p"), set()
     threading.Timer(1.0, lambda: os.kill(valkey.pid or 0, signal.SIGKILL)).start()
     for number in itertools.count(1):
-        alert = Alert(
-            alert_id=f"{number:016x}",
-            camera=f"camera-{number % 50}",
-            severity=Severity.WARNING,
-            started_at=time.time_ns(),
-            peak_score=2.0,
-            threshold=1.0,
-            frame=None,
-            model="m",
-        )
+        event = _event(number)
         try:
-            outbox.write(Event(FIRING, alert.started_at, alert), 600)
+            outbox.write(event, 600)
         except redis.RedisError:
             return confirmed
-        confirmed.add(alert.alert_id)
+        confirmed.add(event.alert.alert_id)
     raise AssertionError
 
 

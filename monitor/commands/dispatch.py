@@ -14,8 +14,11 @@ from prometheus_client import start_http_server
 
 from monitor.alerting.bucket import BotoMissing
 from monitor.commands.failing import FAILED, USAGE, fail
+from monitor.config_check import check_hours
+from monitor.delivering import ChannelError
 from monitor.delivery_figures import DeliveryFigures, told_to
 from monitor.delivery_wiring import Wired, wired_alone
+from monitor.reload import changed_keys, refuse_fixed
 from monitor.service import FLUSH_S
 from monitor.serving.board import Board
 from monitor.serving.metrics import Metrics
@@ -23,6 +26,9 @@ from monitor.settings import Settings
 from monitor.settings_file import ConfigError, line_of, load_settings
 
 log = structlog.get_logger(__name__)
+
+WIRED = ("redis", "delivery", "publish", "grafana", "http", "evidence")
+"""Sections that cannot change while it runs."""
 
 EXAMPLE = "Example: linewatch dispatch config.yaml --metrics-port 8091"
 
@@ -45,9 +51,9 @@ def dispatch(
     try:
         wired = wired_alone(lambda: settings, settings.http.base_url, told_to(metrics))
     except BotoMissing as error:
-        fail(f"{line_of(config, 'evidence', 's3')}: {error}", USAGE)
-    except ValueError as error:
-        fail(f"{line_of(config, 'channels')}: {error}", USAGE)
+        fail(f"{line_of(config, 'evidence', 's3')}: {str(error).removeprefix('evidence.s3: ')}", USAGE)
+    except ChannelError as error:
+        fail(f"{line_of(config, *error.key)}: {error}", USAGE)
     if metrics_port:
         try:
             start_http_server(metrics_port, addr=metrics_host, registry=metrics.registry)
@@ -67,7 +73,10 @@ def dispatch(
         if asked.to_reload.is_set():
             asked.to_reload.clear()
             settings = _reloaded(config, settings, wired)
-        figures()
+        try:
+            figures()
+        except Exception:  # what cannot be counted must not end what delivers
+            log.exception("figures_failed")
     log.info("stopping")
     wired.delivering.stop(FLUSH_S)
 
@@ -90,18 +99,23 @@ class _Asked:
 
 def _settings(config: Path) -> Settings:
     try:
-        return load_settings(config)
+        settings = load_settings(config)
+        check_hours(settings, config)
     except ConfigError as error:
         fail(str(error), USAGE)
+    return settings
 
 
 def _reloaded(config: Path, settings: Settings, wired: Wired) -> Settings:
     """The changed configuration, or the one that serves where that is wrong."""
     try:
         changed = load_settings(config)
+        refuse_fixed(changed_keys(settings, changed), config, WIRED)
+        check_hours(changed, config)
         wired.delivering.prepare(changed)()
-    except (ConfigError, ValueError) as error:
-        log.error("configuration_refused", error=str(error), remedy="mend the file and send SIGHUP again")
+    except ValueError as error:
+        where = f"{line_of(config, *error.key)}: " if isinstance(error, ChannelError) else ""
+        log.error("configuration_refused", error=f"{where}{error}", remedy="mend the file and send SIGHUP again")
         return settings
     log.info("configuration_taken", channels=sorted(wired.delivering.channel_kinds))
     return changed

@@ -14,9 +14,11 @@ import structlog
 import typer
 
 from models.checkpoint import CheckpointError
+from monitor.alerting.bucket import BotoMissing
 from monitor.commands.failing import USAGE, fail
 from monitor.compose import compose
-from monitor.config_check import check_files
+from monitor.config_check import check_files, check_hours
+from monitor.delivering import ChannelError
 from monitor.scoring.region import RegionError
 from monitor.service import Service
 from monitor.settings_file import ConfigError, line_of, load_settings
@@ -43,12 +45,17 @@ def _composed(config: Path) -> Service:
     try:
         settings = load_settings(config)
         check_files(settings, config)
+        check_hours(settings, config)
     except ConfigError as error:
         fail(str(error), USAGE)
     try:
         return compose(settings, config)
     except RegionError as error:
         fail(f"{line_of(config, 'cameras')}: {error}", USAGE)
+    except ChannelError as error:
+        fail(f"{line_of(config, *error.key)}: {error}", USAGE)
+    except BotoMissing as error:
+        fail(f"{line_of(config, 'evidence', 's3')}: {str(error).removeprefix('evidence.s3: ')}", USAGE)
     except (CheckpointError, ValueError) as error:
         fail(f"{line_of(config, 'model', 'checkpoint')}: {error}", USAGE)
     except OSError as error:

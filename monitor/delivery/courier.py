@@ -82,8 +82,13 @@ class Courier:
     def work(self) -> None:
         """Until the lanes are closed."""
         while (turn := self._lanes.take()) is not None:
-            self._pace.wait()
-            self._try(turn)
+            try:
+                self._pace.wait()
+                self._try(turn)
+            except Exception:  # a fault of ours must not end this thread: the channel would fall silent
+                log.exception("delivery_faltered", channel=self._name, lane=turn.lane, entry=turn.entry_id)
+                with suppress(KeyError):
+                    self._lanes.untried(turn, FALTERED_S)
 
     def end(self) -> None:
         """Time is over. A try that still runs may yet arrive and be written down as such; that it failed is not, since

@@ -39,6 +39,9 @@ MOVED_AT_ONCE: Final = 500
 IN_HAND_S: Final = 1.0
 """When the time is over, a try that runs may take so long still: most would be through, and be repeated for nothing."""
 
+AWAY_S: Final = 2.0
+"""At the end a Redis that is away is waited for so long; whatever waits is safe there."""
+
 CLOSING_S: Final = 2.0
 
 
@@ -117,9 +120,12 @@ class Dispatcher:
         back-off for longer. A try that runs is given `in_hand_s` then; after it the channel is left behind, and the
         lease is free."""
         with self._beginning:
-            if not self._thread.is_alive():
+            begun = self._thread.is_alive()
+            if not begun and not self._stop.is_set():  # it never began, and will not
                 self._stop.set()
-                return
+                self._close()
+        if not begun:
+            return
         now_s = time.monotonic()
         self._in_hand_s = in_hand_s
         self._flush_until_s = now_s + flush_s
@@ -128,6 +134,13 @@ class Dispatcher:
         self._patience_s = min(self._flush_until_s, now_s + self._lease.ttl_s)
         self._stop.set()
         self._thread.join(flush_s + in_hand_s + CLOSING_S + 1)
+
+    def retire(self, in_hand_s: float) -> None:
+        """Begin no other try and end: another dispatcher goes on with a channel that was made anew, of which the
+        address or the secret may have been wrong. What is on its way has `in_hand_s`; where that fails, it is not
+        written down, and the other one tries."""
+        self._courier.end()
+        self.stop(0.0, in_hand_s)
 
     def depth(self) -> int:
         """How many are not delivered yet. Raises redis.RedisError."""
@@ -144,6 +157,8 @@ class Dispatcher:
                     write = log.warning if isinstance(error, redis.RedisError) else log.error
                     write("dispatcher_waits", channel=self._name, error=f"{type(error).__name__}: {error}"[:300])
                 away = True
+                if self._stop.is_set():
+                    self._flush_until_s = min(self._flush_until_s, time.monotonic() + AWAY_S)
                 self._pause(backoff.next_s())
             else:
                 if away:
@@ -239,8 +254,8 @@ class Dispatcher:
 
     def _end(self) -> None:
         self._lanes.close()
-        until_s = max(self._flush_until_s if self._flush_until_s < math.inf else 0.0, time.monotonic() + self._in_hand_s)
-        self._wait_for_hands(until_s)
+        flush_until_s = self._flush_until_s if self._flush_until_s < math.inf else 0.0
+        self._wait_for_hands(max(flush_until_s, time.monotonic() + self._in_hand_s))
         self._courier.end()
         with contextlib.suppress(redis.RedisError):
             ours = self._lease.ours

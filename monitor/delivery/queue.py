@@ -92,8 +92,13 @@ class DeliveryQueue:
         """So many from the front, whoever has taken them."""
         return [_entry(*each) for each in self._client.xrange(self.key(channel), count=count)]
 
+    def names(self) -> frozenset[str]:
+        """The channels that were ever served, also those that are not there any more."""
+        return frozenset(self._client.smembers(f"{self._prefix}:queues"))
+
     def ready(self, channel: str) -> None:
         """Make the group, if it is not there. It begins with the oldest entry that there is."""
+        self._client.sadd(f"{self._prefix}:queues", channel)
         try:
             self._client.xgroup_create(self.key(channel), GROUP, id="0", mkstream=True)
         except redis.ResponseError as error:

@@ -377,3 +377,35 @@ def test_of_a_queue_that_is_too_long_the_oldest_are_dead_letters(
     assert {(letter.outcome, letter.error) for letter in letters} == {
         ("expired", "more than 15 messages waited for this channel")
     }
+
+
+def test_what_is_no_text_becomes_a_dead_letter_and_holds_nothing_up(
+    redis_client: redis.Redis, prefix: str, queue: DeliveryQueue, dead: DeadLetters
+) -> None:
+    queue.put(delivery(1))
+    redis_client.xadd(queue.key("hook"), {b"delivery": b"\xff\xfe"})
+    queue.put(delivery(2))
+    channel = Remembering()
+    with dispatching(redis_client, prefix, channel):
+        at_last("the queue is empty", lambda: queue.depth("hook") == 0)
+    assert channel.numbers() == [1, 2]
+    assert [letter.outcome for letter in dead.list()] == ["unreadable"]
+
+
+def test_a_fault_of_ours_ends_no_thread(
+    redis_client: redis.Redis, prefix: str, queue: DeliveryQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.delivery.courier.FALTERED_S", 0.01)
+    finish, faults = DeliveryQueue.finish, iter([RuntimeError("a fault of ours")] * 2)
+
+    def finishing(self: DeliveryQueue, channel: str, entry_id: str) -> None:
+        for fault in faults:
+            raise fault
+        finish(self, channel, entry_id)
+
+    monkeypatch.setattr(DeliveryQueue, "finish", finishing)
+    put_all(queue, 3)
+    channel = Remembering(parallel=1)
+    with dispatching(redis_client, prefix, channel):
+        at_last("the queue is empty", lambda: queue.depth("hook") == 0)
+    assert len(channel.arrived) == 5
