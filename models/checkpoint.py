@@ -89,14 +89,24 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, *read(path))
 
 
-def load(path: Path, device: str = "auto", precision: Precision = "fp32") -> MethodScorer:
-    """A scorer, warmed up, on auto | cpu | cuda. CheckpointError as load_checkpoint; ValueError for the device."""
-    return scorer_of(load_checkpoint(path), device, precision)
+def load(path: Path, device: str = "auto", precision: Precision = "fp32", threads: int | None = None) -> MethodScorer:
+    """A scorer, warmed up, on auto | cpu | cuda | cuda:N. threads: for one that serves (see MethodScorer).
+    CheckpointError as load_checkpoint; ValueError for the device."""
+    return scorer_of(load_checkpoint(path), device, precision, threads)
 
 
-def scorer_of(held: Checkpoint, device: str = "auto", precision: Precision = "fp32") -> MethodScorer:
-    """As load, of a checkpoint that has been read already."""
-    return MethodScorer(held.method, held.calibration, preprocess=held.preprocess, device=device, precision=precision)
+def scorer_of(
+    held: Checkpoint, device: str = "auto", precision: Precision = "fp32", threads: int | None = None
+) -> MethodScorer:
+    """As load, of a checkpoint that has been read already; with threads its method is the scorer's from now on."""
+    return MethodScorer(
+        held.method,
+        held.calibration,
+        preprocess=held.preprocess,
+        device=device,
+        precision=precision,
+        threads=threads,
+    )
 
 
 def _check_format(path: Path, metadata: dict[str, Any]) -> None:

@@ -51,7 +51,8 @@ class Method(nn.Module, ABC):
     belongs to the method, 0 where its paper has none. line_lr, line_batch, line_average: what learns most in
     minutes on small hardware; lr None for the paper's. averaged: submodules of whose weights a moving average may be
     kept. steps: False for a method that learns all at once, in `settle`. chunk: the most pictures that are scored at
-    once on a CPU.
+    once on a CPU. packs: the precisions in which its networks may be packed for scoring (models/packed.py), which also
+    says that several threads may score at the same time.
     """
 
     name: ClassVar[str]
@@ -67,6 +68,7 @@ class Method(nn.Module, ABC):
     line_average: ClassVar[float] = 0.99
     steps: ClassVar[bool] = True
     chunk: ClassVar[int] = 8
+    packs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, arch: Architecture, norm: Norm = "squared") -> None:
         """Builds the networks, initialised; the parameters and buffers are all that is saved.

@@ -13,7 +13,12 @@ import torch
 from torch import Tensor
 
 from models.calibration import Calibration
+from models.engines.cuda_device import CudaDevice
+from models.engines.engine import Engine
+from models.engines.lanes import LanesEngine
+from models.engines.staged import StagedEngine
 from models.method import Method
+from models.packed import can_pack, pack
 from models.precision import Precision, autocast, pick_device, place, use_bf16
 from models.preprocess import Picture, Preprocess
 from models.scorer import ModelInfo
@@ -25,16 +30,13 @@ HEAT_SIGMA = 1 / 32  # of the picture's side
 class MethodScorer:
     """A Scorer over a trained method.
 
-    Every forward pass has the same shape: batches are cut into chunks of a fixed size and the
-    last one is filled up with copies of its last picture. The kernels that PyTorch picks depend
-    on the shape and round differently, most of all in bfloat16; with one shape a frame has the
-    same score to the last bit, alone or among others. It also means that one warm-up is enough.
-
     precision: "auto" takes bfloat16 where the device multiplies it fast, else float32. float32
     unless asked for, so that a score is nearly the same on every machine (a GPU may round its
-    convolutions to TF32): on a 64 px model bfloat16 was 1.3 to 2 times as fast and moved scores by
-    0.6 % in the median and 6 % at most.
+    convolutions to TF32).
     calibration: None while a training is going on, and for a model made elsewhere.
+    threads: of the processor, for a scorer that serves: the method then belongs to it, and may be packed
+    (models/packed.py) so that it can no longer be trained or saved. None leaves the method, and PyTorch's threads, as
+    they are.
     """
 
     def __init__(
@@ -45,15 +47,20 @@ class MethodScorer:
         preprocess: Preprocess | None = None,
         device: str = "auto",
         precision: Precision = "fp32",
+        threads: int | None = None,
     ) -> None:
         self._device = pick_device(device)
         self._bf16 = use_bf16(precision, self._device)
         self._preprocess = preprocess or Preprocess(method.arch.size, method.arch.channels)
         self._calibration = calibration
         self._method = place(method, self._device)
-        self._chunk = CUDA_CHUNK if self._device.type == "cuda" else method.chunk
         self._model_id: str | None = None
-        self.warm_up()
+        if threads is not None and self._device.type == "cpu":
+            self._model_id = fingerprint(method, self._preprocess)
+            if method.packs and can_pack(self._device):
+                pack(method, torch.bfloat16 if self._bf16 and "bf16" in method.packs else torch.float32)
+        self._engine = self._made_engine(threads)
+        self._engine.warm_up()
 
     @property
     def info(self) -> ModelInfo:
@@ -70,16 +77,12 @@ class MethodScorer:
             precision="bf16" if self._bf16 else "fp32",
         )
 
-    def warm_up(self) -> None:
-        """One forward pass, so that the first real frame does not pay for building kernels."""
-        side, channels = self._preprocess.size, self._preprocess.channels
-        self._method.eval()
-        with torch.no_grad(), autocast(self._device, self._bf16):
-            blank = np.zeros((self._chunk, side, side, channels), np.uint8)
-            self._method.warm_up(self._preprocess.to_tensor(blank, self._device))
-
     def score(self, pictures: Picture) -> npt.NDArray[np.float64]:
-        return self._each(pictures, self._method.score).astype(np.float64).reshape(len(pictures))
+        return self._engine.score(pictures).astype(np.float64)
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine
 
     def rebuild(self, pictures: Picture) -> npt.NDArray[np.float32]:
         rebuilt = self._each(pictures, lambda x: self._preprocess.to_half(self._method.rebuild(x)))
@@ -96,6 +99,12 @@ class MethodScorer:
         heats = self._each(pictures, self._method.heat).reshape(-1, *self._channels_first[1:])
         return np.stack([cv2.GaussianBlur(heat, (0, 0), sigma) for heat in heats]) if len(heats) else heats
 
+    def _made_engine(self, threads: int | None) -> Engine:
+        if self._device.type == "cuda":
+            device = CudaDevice(self._device)
+            return StagedEngine(self._method, self._preprocess, device, bf16=self._bf16, chunk=CUDA_CHUNK)
+        return LanesEngine(self._method, self._preprocess, bf16=self._bf16, threads=threads)
+
     @property
     def _channels_first(self) -> tuple[int, int, int]:
         return (self._preprocess.channels, self._preprocess.size, self._preprocess.size)
@@ -105,9 +114,10 @@ class MethodScorer:
         self._preprocess.check(pictures)
         self._method.eval()
         made = [np.empty((0,), np.float32)]
-        for start in range(0, len(pictures), self._chunk):
-            part = pictures[start : start + self._chunk]
-            missing = self._chunk - len(part)
+        chunk = self._engine.chunk  # where memory ran out for scores, it would for these
+        for start in range(0, len(pictures), chunk):
+            part = pictures[start : start + chunk]
+            missing = chunk - len(part)
             whole = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
             # Not inference_mode: a method may need gradients of its own (AnoGAN searches with them).
             with torch.no_grad(), autocast(self._device, self._bf16):

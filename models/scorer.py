@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.calibration import Calibration
+from models.engines.engine import Engine
 from models.preprocess import Picture, Preprocess
 
 
@@ -40,6 +41,11 @@ class Scorer(Protocol):
 
     @property
     def info(self) -> ModelInfo: ...
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the forward passes of `score`."""
+        ...
 
     def score(self, pictures: Picture) -> npt.NDArray[np.float64]:
         """uint8 [B, S, S, C] -> raw scores [B], >= 0, comparable with info.calibration.

@@ -19,7 +19,7 @@ from monitor.delivery.trial_event import trial_event
 from monitor.delivery_figures import DeliveryFigures, told_to
 from monitor.delivery_process import DeliveryProcess
 from monitor.delivery_wiring import Wired, wire
-from monitor.groundwork import Ground, lay, show_model
+from monitor.groundwork import Ground, lay, show_engine, show_model
 from monitor.housekeeping import Housekeeping
 from monitor.inputs import Input
 from monitor.judging_wiring import Judging, judging
@@ -85,6 +85,7 @@ def compose(settings: Settings, path: Path | None = None) -> Service:
             settings.evidence.keep_days,
             chores=(
                 ground.orders.refresh,
+                lambda: show_engine(ground.metrics, ground.models.current),
                 _look_after_regions(ground),
                 _count_lost_scores(ground, recorder),
                 _delivery_figures(ground, wired),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Literal
 
 import redis
-import torch
+import structlog
 
-from models.checkpoint import load
 from models.scorer import Scorer
 from monitor.adapters import key_prefix, redis_client
 from monitor.alerting.clips import ClipMaker
@@ -25,6 +23,7 @@ from monitor.live import LiveRules, calibrated, named
 from monitor.orders.orders import Orders
 from monitor.scoring.fill import RedisFills
 from monitor.scoring.lens import RegionLens
+from monitor.scoring.loading import loaded
 from monitor.scoring.models import Models
 from monitor.scoring.outline import outline
 from monitor.serving.board import Board
@@ -33,6 +32,8 @@ from monitor.serving.metrics import Metrics
 from monitor.serving.server import HttpServer
 from monitor.settings import Settings
 from streams.redact import redact
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,7 @@ class Ground:
 
 def lay(settings: Settings) -> Ground:
     """Load the model, bind the HTTP port, and make what asks no server. Raises as monitor.compose.compose does."""
-    torch.set_num_threads(settings.model.threads or max(1, (os.cpu_count() or 1) // 2))
-    models = Models(load(settings.model.checkpoint, device=settings.model.device))
+    models = Models(loaded(settings.model))
     calibrated(models.current)  # a checkpoint without calibration is refused before anything is bound
     live = LiveRules(settings, models.current.info.preprocess.size)
     live.regions.check(named(settings))
@@ -116,6 +116,17 @@ def lay(settings: Settings) -> Ground:
 
 
 def show_model(metrics: Metrics, scorer: Scorer) -> None:
-    """Show in the metrics what is running."""
+    """Show in the metrics and the log what is running."""
+    info, engine = scorer.info, scorer.engine
     metrics.build.clear()
-    metrics.build.labels(version("linewatch"), scorer.info.model_id).set(1)
+    metrics.build.labels(version("linewatch"), info.model_id).set(1)
+    show_engine(metrics, scorer)
+    log.info("model", id=info.model_id, method=info.method, device=info.device, precision=info.precision)
+    for note in engine.notes:
+        log.warning("model_slower", reason=note)
+
+
+def show_engine(metrics: Metrics, scorer: Scorer) -> None:
+    """Show how it is getting on; to be called now and then."""
+    metrics.scorer_chunk.set(scorer.engine.chunk)
+    metrics.memory_shortages.set(scorer.engine.shortages)

@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 NEEDS_RESTART = (
     "model.device",
+    "model.precision",
     "model.threads",
     "redis",
     "batching",

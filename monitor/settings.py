@@ -27,10 +27,19 @@ class Model(Section):
     """The network that scores frames."""
 
     checkpoint: Path = Field(description="The model.safetensors that `linewatch train` wrote.")
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="Where it runs; auto takes a GPU if one is there."
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
+        description="Where it runs: auto, cpu, cuda or cuda:N; auto takes a GPU if one is there.",
     )
-    threads: int = Field(0, ge=0, le=256, description="Processor threads of the network; 0 takes half the cores.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description="Of the network's arithmetic. auto: bf16 where the processor or GPU has units for it, else fp32. "
+        "bf16 is three to five times as fast there and moves scores by some tenths of a percent (docs/performance.md).",
+    )
+    threads: int = Field(
+        0, ge=0, le=256, description="Processor threads of the network, each with batches of its own; 0 takes all."
+    )
 
 
 class Redis(Section):

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from models.checkpoint import load
 from models.scorer import Scorer
 from monitor.adapters import source_of
 from monitor.alerting.storm import StormGuard
@@ -23,6 +22,7 @@ from monitor.live import LiveRules, calibrated, named
 from monitor.orders.orders import Orders
 from monitor.pipeline import Pipeline
 from monitor.scoring.lens import RegionLens
+from monitor.scoring.loading import loaded
 from monitor.scoring.models import Models
 from monitor.scoring.regions import Regions
 from monitor.settings import Settings
@@ -116,6 +116,6 @@ class TakingOver:
         parts.storm.limit(storm.max_alerts, storm.within_s)
 
     def _loaded(self, settings: Settings) -> Scorer:
-        scorer = load(settings.model.checkpoint, device=settings.model.device)
+        scorer = loaded(settings.model)
         calibrated(scorer)
         return scorer

@@ -59,6 +59,7 @@ class Calibrated(Method):
     title: ClassVar[str] = "linewatch calibrated"
     size: ClassVar[int] = 128
     averaged: ClassVar[tuple[str, ...]] = ("whole", "tile")
+    packs: ClassVar[tuple[str, ...]] = ("fp32",)  # it scores in float32 whatever is asked for
 
     weights: Tensor
 

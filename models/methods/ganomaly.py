@@ -23,6 +23,7 @@ class Ganomaly(Method):
     name: ClassVar[str] = "ganomaly"
     title: ClassVar[str] = "GANomaly"
     averaged: ClassVar[tuple[str, ...]] = ("generator",)
+    packs: ClassVar[tuple[str, ...]] = ("fp32", "bf16")
 
     def __init__(self, arch: Architecture, norm: Norm = "squared") -> None:
         super().__init__(arch, norm)

@@ -13,6 +13,7 @@ import torch
 from models.checkpoint import CheckpointError, load_checkpoint, scorer_of
 from models.precision import pick_device
 from monitor.doctor.finding import Finding, failed, ok, warning
+from monitor.scoring.loading import threads_of
 from monitor.settings import Model
 
 SLOW_PASS_S = 3.0
@@ -44,16 +45,14 @@ def examine_model(settings: Model, over: threading.Event) -> Iterator[Finding]:
     if over.is_set():
         return
     cores = os.cpu_count() or 1
-    threads = settings.threads or max(1, cores // 2)
-    if device.type == "cpu":
-        torch.set_num_threads(threads)
+    threads = threads_of(settings)
     where = (
         f"{device} ({torch.cuda.get_device_name(device)})"
         if device.type == "cuda"
         else f"cpu, {threads} thread{'s' * (threads != 1)}"
     )
     began_s = time.perf_counter()
-    scorer = scorer_of(held, str(device))
+    scorer = scorer_of(held, str(device), settings.precision, threads)
     took_s = time.perf_counter() - began_s
     count = 16
     if took_s < SLOW_PASS_S and not over.is_set():
@@ -67,7 +66,9 @@ def examine_model(settings: Model, over: threading.Event) -> Iterator[Finding]:
                 "try model.device: cpu; if it is the same there, train anew",
             )
             return
-    yield ok(f"device {settings.device}: {where}; {count} pictures scored in {took_s * 1000:.0f} ms")
+    yield ok(
+        f"device {settings.device}: {where}, {scorer.info.precision}; {count} pictures scored in {took_s * 1000:.0f} ms"
+    )
     if threads > cores:
         yield warning(
             f"model.threads is {threads}, but this machine has {cores} cores", "set it to the number of cores at most"

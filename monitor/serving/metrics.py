@@ -85,6 +85,14 @@ class Metrics:
             buckets=LATENCY_BUCKETS_S,
             registry=r,
         )
+        self.scorer_chunk = Gauge(
+            "linewatch_scorer_chunk", "The most frames in one forward pass; halved where memory runs out.", registry=r
+        )
+        self.memory_shortages = Gauge(
+            "linewatch_scorer_memory_shortages",
+            "How often memory of the device ran out since the model was loaded; its batches were made smaller.",
+            registry=r,
+        )
         self.batch_size = Histogram("linewatch_batch_size", "Frames in a batch.", buckets=BATCH_BUCKETS, registry=r)
         self.to_verdict = Histogram(
             "linewatch_capture_to_verdict_seconds",
