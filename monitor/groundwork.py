@@ -20,10 +20,10 @@ from monitor.evidence_wiring import EvidenceParts, evidence_parts
 from monitor.judging.baseline.store import BaselineStore
 from monitor.judging.presence import Presence
 from monitor.live import LiveRules, calibrated, named
+from monitor.model_loading import loaded
 from monitor.orders.orders import Orders
 from monitor.scoring.fill import RedisFills
 from monitor.scoring.lens import RegionLens
-from monitor.scoring.loading import loaded
 from monitor.scoring.models import Models
 from monitor.scoring.outline import outline
 from monitor.serving.board import Board

@@ -19,10 +19,10 @@ from monitor.judging.calibrator import Calibrator
 from monitor.judging.episodes import Episodes
 from monitor.judging.judge import Judge
 from monitor.live import LiveRules, calibrated, named
+from monitor.model_loading import loaded
 from monitor.orders.orders import Orders
 from monitor.pipeline import Pipeline
 from monitor.scoring.lens import RegionLens
-from monitor.scoring.loading import loaded
 from monitor.scoring.models import Models
 from monitor.scoring.regions import Regions
 from monitor.settings import Settings

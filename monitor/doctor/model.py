@@ -13,7 +13,7 @@ import torch
 from models.checkpoint import CheckpointError, load_checkpoint, scorer_of
 from models.precision import pick_device
 from monitor.doctor.finding import Finding, failed, ok, warning
-from monitor.scoring.loading import threads_of
+from monitor.model_loading import threads_of
 from monitor.settings import Model
 
 SLOW_PASS_S = 3.0
