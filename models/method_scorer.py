@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -54,20 +55,16 @@ class MethodScorer:
         self._preprocess = preprocess or Preprocess(method.arch.size, method.arch.channels)
         self._calibration = calibration
         self._method = place(method, self._device)
-        self._model_id: str | None = None
-        if threads is not None and self._device.type == "cpu":
-            self._model_id = fingerprint(method, self._preprocess)
-            if method.packs and can_pack(self._device):
-                pack(method, torch.bfloat16 if self._bf16 and "bf16" in method.packs else torch.float32)
+        if threads is not None and method.packs and can_pack(self._device):
+            _ = self.info  # while the method has its weights
+            pack(method, torch.bfloat16 if self._bf16 and "bf16" in method.packs else torch.float32)
         self._engine = self._made_engine(threads)
         self._engine.warm_up()
 
-    @property
+    @cached_property  # asked for with every frame
     def info(self) -> ModelInfo:
-        if self._model_id is None:
-            self._model_id = fingerprint(self._method, self._preprocess)
         return ModelInfo(
-            model_id=self._model_id,
+            model_id=fingerprint(self._method, self._preprocess),
             method=self._method.name,
             architecture=self._method.arch.to_dict(),
             preprocess=self._preprocess,
