@@ -10,8 +10,9 @@ from monitor.settings import Model
 
 
 def threads_of(model: Model) -> int:
-    """How many processor threads the network may use."""
-    return model.threads or len(os.sched_getaffinity(0))
+    """How many processor threads the network may use: by default as many as this process may run on."""
+    may_run_on = getattr(os, "sched_getaffinity", None)
+    return model.threads or (len(may_run_on(0)) if may_run_on else os.cpu_count() or 1)
 
 
 def loaded(model: Model) -> Scorer:

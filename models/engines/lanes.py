@@ -38,22 +38,28 @@ class LanesEngine:
         self.chunk = method.chunk
         self.lanes = threads if threads is not None and method.packs else 1
         self._threads = 1 if threads is not None and method.packs else threads
-        self._pool = ThreadPoolExecutor(self.lanes, "lane", self._settle) if self.lanes > 1 else None
+        # How many threads share a layer is a thread's own setting: every pass is in a thread that has it. They end
+        # when this engine is let go of.
+        self._pool = None
+        if self._threads is not None:
+            self._pool = ThreadPoolExecutor(self.lanes, "lane", torch.set_num_threads, (self._threads,))
 
     def score(self, pictures: Picture) -> npt.NDArray[np.float32]:
         self._preprocess.check(pictures)
         self._method.eval()
         parts = [pictures[start : start + self.chunk] for start in range(0, len(pictures), self.chunk)]
-        if self._pool is None or len(parts) < 2:
-            scores = [self._pass(part) for part in parts]
-        else:
-            scores = list(self._pool.map(self._pass, parts))
+        scores = list(map(self._pass, parts) if self._pool is None else self._pool.map(self._pass, parts))
         return np.concatenate(scores) if scores else np.empty((0,), np.float32)
 
     def warm_up(self) -> None:
-        side, channels = self._preprocess.size, self._preprocess.channels
-        self._settle()
         self._method.eval()
+        if self._pool is None:
+            self._first_pass()
+        else:
+            self._pool.submit(self._first_pass).result()
+
+    def _first_pass(self) -> None:
+        side, channels = self._preprocess.size, self._preprocess.channels
         with torch.no_grad(), autocast(torch.device("cpu"), self._bf16):
             self._method.warm_up(self._tensor(np.zeros((self.chunk, side, side, channels), np.uint8)))
 
@@ -67,7 +73,3 @@ class LanesEngine:
 
     def _tensor(self, whole: Picture) -> Tensor:
         return self._preprocess.to_tensor(whole, torch.device("cpu"))
-
-    def _settle(self) -> None:
-        if self._threads is not None:
-            torch.set_num_threads(self._threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import ClassVar
 
@@ -77,3 +78,18 @@ def test_an_error_of_the_method_goes_through_and_the_next_call_is_sound() -> Non
         engine.score(POOL)
     method.fails = False
     np.testing.assert_array_equal(engine.score(POOL), expected)
+
+
+def test_its_threads_end_with_it() -> None:
+    """A model that a reload has replaced leaves nothing behind."""
+    before = set(threading.enumerate())
+    engine = LanesEngine(network(), COLOUR, bf16=False, threads=3)
+    engine.warm_up()
+    engine.score(POOL)
+    lanes = set(threading.enumerate()) - before
+    assert lanes
+    del engine
+    gc.collect()
+    for thread in lanes:
+        thread.join(30)
+        assert not thread.is_alive()
