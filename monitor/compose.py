@@ -31,7 +31,6 @@ from monitor.recording import ScoreRecorder
 from monitor.reload import Loaded, Reloader
 from monitor.scoring.decoding import Decoder, Optics, Picture
 from monitor.scoring.inbox import Inbox
-from monitor.scoring.sight import measure
 from monitor.scoring.worker import Worker
 from monitor.service import FLUSH_S, Service
 from monitor.serving.api import Served, build_app
@@ -158,7 +157,7 @@ def _stages(
         def picture(frame: Frame, pixels: Pixels) -> Picture:
             return ground.lens(frame.camera, info.preprocess.picture(pixels), frame.captured_at_ns)
 
-        return Optics(info.model_id, lambda camera: ground.lens.region(camera).id, picture)
+        return Optics(info.model_id, info.preprocess.size, lambda camera: ground.lens.region(camera).id, picture)
 
     return Stages(
         outlet=outlet,
@@ -168,7 +167,8 @@ def _stages(
             optics,
             settings.limits.max_pixels,
             settings.batching.decode_threads,
-            measure if settings.health.enabled else None,
+            healthy=settings.health.enabled,
+            reduced=settings.batching.reduced_decoding,
         ),
         worker=worker,
         judging=judged.stage,

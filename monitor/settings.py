@@ -78,6 +78,11 @@ class Batching(Section):
     max_size: int = Field(64, ge=1, le=4096, description="Frames in a batch at most.")
     max_wait_ms: float = Field(10, ge=0, le=10_000, description="How long the oldest frame of a batch waits.")
     decode_threads: int = Field(0, ge=0, le=64, description="Threads that decode; 0 takes one a core, four at most.")
+    reduced_decoding: bool = Field(
+        True,
+        description="Decode JPEG pictures at a half, a quarter or an eighth of their sides where neither the network "
+        "nor the camera's health needs more (docs/performance.md tells what that does to scores).",
+    )
     live_frames: int = Field(4, ge=1, le=1000, description="Waiting frames kept per live camera; the newest win.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -40,24 +41,64 @@ def claimed_size(payload: bytes) -> tuple[int, int]:
         raise CodecError("undecodable", f"broken image header: {type(error).__name__}") from None
 
 
+Size = tuple[int, int]
+"""Width and height, in pixels."""
+
+Enough = Callable[[Size], Size]
+"""Of a picture's full size, the least that it is needed in."""
+
+_REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
+
+
 def decode(payload: bytes, max_pixels: int) -> Pixels:
     """Pixels, uint8 [H, W, 3] BGR, of an encoded image.
 
     Raises CodecError: `empty`, `undecodable` (no image, or cut off), `too_large` (the header claims more than
     `max_pixels`; nothing is decoded then, so a decompression bomb costs a header).
     """
+    return _decoded(payload, max_pixels, None)[0]
+
+
+def decode_enough(payload: bytes, max_pixels: int, enough: Enough) -> tuple[Pixels, Size]:
+    """As `decode`, but a JPEG to a half, a quarter or an eighth of its sides where the result still has the size that
+    is enough; it is stored so that this costs a third. The result stands for the whole picture, averaged. And the size
+    of the picture in full."""
+    return _decoded(payload, max_pixels, enough)
+
+
+def _decoded(payload: bytes, max_pixels: int, enough: Enough | None) -> tuple[Pixels, Size]:
     if not payload:
         raise CodecError("empty", "the message has no bytes")
     width, height = claimed_size(payload)
     if width * height > max_pixels:
         raise CodecError("too_large", f"the header claims {width}x{height} pixels; the limit is {max_pixels} in all")
+    scale, how = 1, cv2.IMREAD_COLOR
+    if enough is not None and is_jpeg(payload):
+        scale, how = _scale((width, height), enough((width, height)))
     try:
-        pixels = cv2.imdecode(np.frombuffer(payload, dtype=np.uint8), cv2.IMREAD_COLOR)
+        pixels = cv2.imdecode(np.frombuffer(payload, dtype=np.uint8), how)
     except cv2.error:
         pixels = None
     if pixels is None:
         raise CodecError("undecodable", f"{width}x{height} by its header, but its {len(payload)} bytes do not decode")
-    return np.asarray(pixels, dtype=np.uint8)
+    made = np.asarray(pixels, dtype=np.uint8)
+    if scale == 1:
+        return made, (made.shape[1], made.shape[0])
+    turned = (made.shape[1] > made.shape[0]) != (width > height) and width != height  # as the camera said it was held
+    return made, (height, width) if turned else (width, height)
+
+
+def is_jpeg(payload: bytes) -> bool:
+    return payload[:2] == b"\xff\xd8"
+
+
+def _scale(size: Size, least: Size) -> tuple[int, int]:
+    """The largest reduction that leaves so much, whichever way the picture may be turned, and OpenCV's word for it."""
+    for by, how in _REDUCED:
+        left = [-(-side // by) for side in size]
+        if min(left) >= min(least) and max(left) >= max(least):
+            return by, how
+    return 1, cv2.IMREAD_COLOR
 
 
 def encode_jpeg(pixels: Pixels, quality: int = 90) -> bytes:
@@ -70,12 +111,24 @@ def encode_jpeg(pixels: Pixels, quality: int = 90) -> bytes:
 
 def pixels_of(frame: Frame, max_pixels: int) -> Pixels:
     """The frame's pixels, decoded now where it carries encoded bytes. Raises CodecError as `decode` does."""
-    if frame.pixels is not None:
-        height, width = frame.pixels.shape[:2]
-        if height * width > max_pixels:
-            raise CodecError("too_large", f"{width}x{height} pixels; the limit is {max_pixels} in all")
-        return frame.pixels
-    return decode(frame.payload or b"", max_pixels)
+    if frame.pixels is None:
+        return decode(frame.payload or b"", max_pixels)
+    _check_size(frame.pixels, max_pixels)
+    return frame.pixels
+
+
+def enough_of(frame: Frame, max_pixels: int, enough: Enough) -> tuple[Pixels, Size]:
+    """As `pixels_of`, by `decode_enough`. Pixels that the source had decoded are handed on in full."""
+    if frame.pixels is None:
+        return decode_enough(frame.payload or b"", max_pixels, enough)
+    return frame.pixels, _check_size(frame.pixels, max_pixels)
+
+
+def _check_size(pixels: Pixels, max_pixels: int) -> Size:
+    height, width = pixels.shape[:2]
+    if height * width > max_pixels:
+        raise CodecError("too_large", f"{width}x{height} pixels; the limit is {max_pixels} in all")
+    return width, height
 
 
 def jpeg_of(frame: Frame) -> bytes:
@@ -83,6 +136,6 @@ def jpeg_of(frame: Frame) -> bytes:
 
     Raises CodecError or ValueError where the frame holds no picture.
     """
-    if frame.payload is not None and frame.payload[:2] == b"\xff\xd8":
+    if frame.payload is not None and is_jpeg(frame.payload):
         return frame.payload
     return encode_jpeg(pixels_of(frame, max_pixels=1 << 30))

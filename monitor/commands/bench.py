@@ -12,6 +12,8 @@ import redis
 import typer
 
 from monitor.bench.window import Row, measure, tell
+from monitor.commands.benches.stages import EXAMPLE as STAGES_EXAMPLE
+from monitor.commands.benches.stages import stages
 from monitor.commands.failing import FAILED, USAGE, fail
 from monitor.embedded import EmbeddedServerError, EmbeddedValkey
 from monitor.judging.baseline.port import Mode, WindowUnavailable
@@ -66,6 +68,4 @@ def bench_window(
             fail(f"{out}: cannot be written: {error.strerror}", FAILED)
 
 
-@app.callback()
-def bench() -> None:
-    """Keeps `window` a subcommand while it is the only one."""
+app.command("stages", epilog=STAGES_EXAMPLE)(stages)

@@ -44,11 +44,22 @@ class Sight:
     checksum: int
 
 
-def measure(pixels: NDArray[np.uint8]) -> Sight:
-    """Measure uint8 [H, W, 3] BGR. Raises cv2.error or ValueError where that is no picture."""
+def enough_for(width: int, height: int) -> tuple[int, int]:
+    """The least width and height to which a picture of this size may be reduced before it is measured."""
+    return _medium_size(width, height)
+
+
+def measure(pixels: NDArray[np.uint8], size: tuple[int, int] | None = None) -> Sight:
+    """Measure uint8 [H, W, 3] BGR. size: width and height in full, where the picture was reduced by averaging.
+    Raises cv2.error or ValueError where that is no picture."""
     height, width = pixels.shape[:2]
     checksum = zlib.crc32(pixels[:: max(1, height // _CHECKED_ROWS)].tobytes())
-    medium = _medium(pixels)
+    if size is None or size == (width, height):
+        medium = _medium(pixels)
+    else:
+        width, height = size
+        whole = cast("NDArray[np.uint8]", cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY))
+        medium = _averaged(whole, _medium_size(width, height))
     grey = _reduced(medium)
     edges = cv2.absdiff(medium, cv2.blur(medium, (3, 3)))
     return Sight(
@@ -76,15 +87,25 @@ def _reduced(medium: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _medium(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Grey at a width of about 320, averaged; smaller pictures keep their size."""
     height, width = pixels.shape[:2]
+    size = _medium_size(width, height)
     if (thin := round(width / _TAKEN_WIDTH)) > 1:
-        size = (max(1, width // thin), max(1, height // thin))
-        pixels = cast("NDArray[np.uint8]", cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST))
-        height, width = pixels.shape[:2]
-    grey = cast("NDArray[np.uint8]", cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY))
-    if (times := round(width / _SHARPNESS_WIDTH)) > 1:
-        size = (max(1, width // times), max(1, height // times))
-        grey = cast("NDArray[np.uint8]", cv2.resize(grey, size, interpolation=cv2.INTER_AREA))
-    return grey
+        thinned = (max(1, width // thin), max(1, height // thin))
+        pixels = cast("NDArray[np.uint8]", cv2.resize(pixels, thinned, interpolation=cv2.INTER_NEAREST))
+    return _averaged(cast("NDArray[np.uint8]", cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)), size)
+
+
+def _medium_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height of what a picture of this size is measured in."""
+    for scale in (_TAKEN_WIDTH, _SHARPNESS_WIDTH):
+        if (times := round(width / scale)) > 1:
+            width, height = max(1, width // times), max(1, height // times)
+    return width, height
+
+
+def _averaged(grey: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    if grey.shape[::-1] == size:
+        return grey
+    return cast("NDArray[np.uint8]", cv2.resize(grey, size, interpolation=cv2.INTER_AREA))
 
 
 def _histogram(picture: cv2.typing.MatLike) -> NDArray[np.float32]:

@@ -155,7 +155,7 @@ def run(
         outlet=outlet,
         retired=lambda camera: None,
         inbox=inbox,
-        decoder=Decoder(lambda: Optics("m", lambda camera: "", lambda frame, pixels: pixels), 1 << 20, 1),
+        decoder=Decoder(lambda: Optics("m", 8, lambda camera: "", lambda frame, pixels: pixels), 1 << 20, 1),
         worker=worker,
         judging=judging,
         publisher=None,

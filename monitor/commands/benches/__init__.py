@@ -1,0 +1,1 @@
+"""The commands of `linewatch bench`, one file a part."""
