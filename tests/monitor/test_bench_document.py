@@ -27,9 +27,9 @@ def test_a_document_comes_back_as_it_was_written(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_told_by_name(tmp_path: Path, text: str) -> None:
     path = tmp_path / "other.json"
     path.write_text(text)
-    with pytest.raises(DocumentError, match="other.json: not written by `linewatch bench`"):
+    with pytest.raises(DocumentError, match=r"other\.json: not written by `linewatch bench`"):
         Document.read(path)
-    with pytest.raises(DocumentError, match="absent.json: No such file"):
+    with pytest.raises(DocumentError, match=r"absent\.json: No such file"):
         Document.read(tmp_path / "absent.json")
 
 
