@@ -115,18 +115,27 @@ def test_the_topic_itself_can_be_read_with_other_settings(
 ) -> None:
     """The source is taken out, what it had under way is finished and committed, and a new one goes on from there."""
     with Running(config, tmp_path) as running:
-        sending = threading.Thread(target=feed.send, args=(600,))  # all the time, so that frames are under way
+        enough = threading.Event()
+
+        def send() -> None:  # all the time, so that frames are under way, and some are left for the new one
+            while not enough.is_set():
+                feed.send(20)
+
+        sending = threading.Thread(target=send)
         sending.start()
         assert until(lambda: account(running, "line-1")["scored"] > 20)
         changed = copy.deepcopy(config)
         changed["sources"][0]["kafka"]["max_message_bytes"] = 2_000_000
         running.write(changed)
         assert running.post("/api/reload")[0] == 200
+        taken_out_at = feed.sent
+        assert until(lambda: feed.sent > taken_out_at + 200)
+        enough.set()
         sending.join()
-        assert until(lambda: account(running, "line-1")["scored"] >= 600)
+        assert until(lambda: account(running, "line-1")["scored"] >= feed.sent)
         assert until(lambda: balanced(account(running, "line-1")))
         time.sleep(1)  # what was delivered twice would have come by now
-        assert account(running, "line-1")["captured"] == 600
+        assert account(running, "line-1")["captured"] == feed.sent
 
 
 def test_a_camera_that_is_taken_out_leaves_no_alert_behind(
